@@ -1,0 +1,1 @@
+"""Loading a model, finding its layers and shortcuts, and sampling from it."""
