@@ -3,7 +3,9 @@
 Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 Equilibrium", 2017, with our own extractor for 1x32x32 in place of Inception; the numbers are
 therefore not comparable to published FIDs. Fewer pictures give larger distances: always state N,
-and compare only distances of the same N.
+and compare only distances of the same N. Pictures of the test set, 20 draws, lie at this distance
+from the training set (mean, standard deviation): N 16, 3.4 (0.8); N 64, 0.67 (0.20);
+N 256, 0.155 (0.044); N 1024, 0.037 (0.010). All 10,000 lie at 0.0026.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from analysis.errors import UserError
 from analysis.metrics.classifier import FOLDER, load_classifier
@@ -100,6 +101,9 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     NaN if the features hold a NaN or an infinity. Raises `UserError` if either set has fewer
     than two pictures or the widths differ.
     """
+    # Slow to import, and most commands never need it.
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     if min(a.count, b.count) < 2:
         raise UserError(
             f"A Frechet distance needs at least 2 pictures a side, and got {a.count} and "

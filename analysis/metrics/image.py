@@ -1,12 +1,11 @@
-"""How near one picture is to another: PSNR and SSIM, through torchmetrics."""
+"""How near one picture is to another: PSNR and SSIM, through torchmetrics.
+
+torchmetrics takes longer to import than torch, so only the functions that use it import it.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
 
 from analysis.errors import UserError
 from analysis.metrics.metric import METRICS, Metric, check_pair
@@ -21,6 +20,8 @@ def psnr(reference: Tensor, candidate: Tensor) -> float:
     The mean is of each picture's dB, so one picture that is equal makes the result `inf`.
     Raises `UserError` if the shapes differ or the values leave [0, 1].
     """
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
     check_pair(reference, candidate)
     value = peak_signal_noise_ratio(
         candidate.double(),
@@ -41,6 +42,8 @@ def ssim(reference: Tensor, candidate: Tensor) -> float:
     `UserError` for pictures smaller than the window, for shapes that differ and for values
     outside [0, 1].
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     check_pair(reference, candidate)
     height, width = reference.shape[-2:]
     if min(height, width) < WINDOW:

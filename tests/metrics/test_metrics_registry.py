@@ -41,6 +41,9 @@ def test_inputs_are_left_as_they_were(metric):
     assert torch.equal(b, before[1])
 
 
-def test_importing_metrics_loads_no_gradio():
-    code = "import sys, analysis.metrics; sys.exit('gradio' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_importing_metrics_loads_neither_gradio_nor_torchmetrics():
+    code = (
+        "import sys, analysis.metrics; print({'gradio', 'torchmetrics', 'torch'} & {*sys.modules})"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "{'torch'}"
