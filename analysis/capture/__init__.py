@@ -1,0 +1,1 @@
+"""Per-layer, per-timestep statistics of activations, gathered while a model samples."""

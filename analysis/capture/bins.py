@@ -1,0 +1,111 @@
+"""A histogram whose range may grow: bins double in width and merge, so no value is seen twice.
+
+Every bin edge is a whole multiple of a power of two. Doubling such bins merges neighbours
+exactly, and histograms of different widths can be added without error.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from analysis.records import Array, Histogram
+
+SMALLEST_EXPONENT = -60  # a bin of 1e-18: narrower spans count as one value
+
+
+class DyadicBins:
+    """Counts [T, B] of T steps over B shared bins of width 2**exponent."""
+
+    def __init__(self, steps: int, bins: int = 512) -> None:
+        if bins < 4:
+            raise ValueError(f"a growing histogram needs at least 4 bins, got {bins}")
+        self.counts = np.zeros((steps, bins), dtype=np.uint32)
+        self.exponent: int | None = None  # None until the first value is seen
+        self.start = 0  # position of the first edge, in bin widths
+
+    def cover(self, low: float, high: float) -> None:
+        """Widen the bins by doubling until [low, high] lies inside them."""
+        bins = self.counts.shape[1]
+        if self.exponent is None:
+            self.exponent = _fitting_exponent(low, high, bins)
+            first, last = _cells(low, high, self.exponent)
+            self.start = first - (bins - (last - first + 1)) // 2
+        else:
+            while not self._covers(low, high):
+                if not self._slide(low, high):
+                    self._double()
+
+    def add(self, step: int, values: Array) -> None:
+        """Count values, which must lie inside what `cover` was told."""
+        assert self.exponent is not None, "cover() comes first"
+        cells = np.floor(np.ldexp(values, -self.exponent)) - self.start
+        self.counts[step] += np.bincount(cells.astype(np.int64), minlength=self.counts.shape[1])
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The half-open interval that the bins cover; empty before the first value."""
+        if self.exponent is None:
+            return np.inf, -np.inf
+        end = self.start + self.counts.shape[1]
+        return math.ldexp(self.start, self.exponent), math.ldexp(end, self.exponent)
+
+    def histogram(self) -> Histogram:
+        """Counts in the narrowest integer type that holds them, with the edges of the bins."""
+        bins = self.counts.shape[1]
+        exponent = self.exponent if self.exponent is not None else 0
+        edges = np.ldexp(np.arange(self.start, self.start + bins + 1, dtype=np.float64), exponent)
+        return Histogram(self.counts.astype(np.min_scalar_type(int(self.counts.max()))), edges)
+
+    def _covers(self, low: float, high: float) -> bool:
+        assert self.exponent is not None
+        first, last = _cells(low, high, self.exponent)
+        return self.start <= first and last < self.start + self.counts.shape[1]
+
+    def _slide(self, low: float, high: float) -> bool:
+        """Move the window over empty bins, if that is enough; widths stay."""
+        assert self.exponent is not None
+        first, last = _cells(low, high, self.exponent)
+        bins = self.counts.shape[1]
+        used = np.flatnonzero(self.counts.any(axis=0))
+        if used.size:
+            first = min(first, self.start + int(used[0]))
+            last = max(last, self.start + int(used[-1]))
+        if last - first + 1 > bins:
+            return False
+        start = first - (bins - (last - first + 1)) // 2
+        self._move(start)
+        return True
+
+    def _move(self, start: int) -> None:
+        bins = self.counts.shape[1]
+        moved = np.zeros_like(self.counts)
+        shift = self.start - start
+        source = slice(max(0, -shift), bins - max(0, shift))
+        target = slice(max(0, shift), bins - max(0, -shift))
+        moved[:, target] = self.counts[:, source]
+        self.counts, self.start = moved, start
+
+    def _double(self) -> None:
+        assert self.exponent is not None
+        steps, bins = self.counts.shape
+        positions = (np.arange(self.start, self.start + bins) >> 1) - (self.start >> 1)  # [B]
+        merged = np.zeros((bins, steps), dtype=self.counts.dtype)
+        np.add.at(merged, positions, self.counts.T)
+        self.counts, self.start, self.exponent = merged.T.copy(), self.start >> 1, self.exponent + 1
+
+
+def _cells(low: float, high: float, exponent: int) -> tuple[int, int]:
+    return math.floor(math.ldexp(low, -exponent)), math.floor(math.ldexp(high, -exponent))
+
+
+def _fitting_exponent(low: float, high: float, bins: int) -> int:
+    """The narrowest bins that hold [low, high] with an eighth of them to spare."""
+    span = max(high - low, max(abs(low), abs(high)) * 2.0**-20)
+    exponent = SMALLEST_EXPONENT
+    if span > 0:
+        exponent = max(exponent, math.frexp(span / (bins * 7 / 8))[1] - 1)
+    while _cells(low, high, exponent)[1] - _cells(low, high, exponent)[0] + 1 > bins:
+        exponent += 1
+    return exponent

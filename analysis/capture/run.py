@@ -1,0 +1,124 @@
+"""Capture: sample, and keep the statistics of every activation on the way."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from analysis.capture.recorder import Recorder, finished
+from analysis.capture.trace import observed
+from analysis.models.conditioning import condition
+from analysis.models.handle import ModelHandle
+from analysis.models.layers import half_refs, select_layers
+from analysis.models.schedulers import make_scheduler
+from analysis.models.trajectory import DEFAULT_BATCH, batches, sampling_spec, trajectory
+from analysis.progress import Progress, ShouldStop, check_stop, report
+from analysis.records import Array, Capture, LayerRef, SamplingSpec
+
+DEFAULT_BINS = 512
+DRAWN = 8_192  # values a layer and timestep that enter the histogram, unless exact
+
+
+def capture(
+    model: ModelHandle,
+    steps: int = 50,
+    samples: int = 16,
+    seed: int = 0,
+    scheduler: str | None = None,
+    prompt: str | None = None,
+    guidance_scale: float | None = None,
+    layers: str | None = None,
+    exact: bool = False,
+    bins: int = DEFAULT_BINS,
+    batch: int = DEFAULT_BATCH,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Capture:
+    """Sample and record every layer's input at every timestep.
+
+    Count, extremes and moments are exact. Histograms hold about 8,192 drawn values a layer
+    and timestep, or with `exact` every value. The pictures that come out are unchanged.
+
+    Args:
+        layers: a glob over layer names (several with commas); `None` records all.
+        bins: bins of each histogram; between half of them and all are in use.
+
+    Raises:
+        UserError: for steps, samples, seed, scheduler or layers that make no sense, and when
+            an activation is not finite.
+        Cancelled: when `should_stop` says so.
+    """
+    spec = sampling_spec(model, steps, samples, seed, scheduler, prompt, guidance_scale)
+    chosen = observed_layers(model, layers)
+    recorder = Recorder(
+        visited_timesteps(model, spec), samples, seed, bins, None if exact else DRAWN
+    )
+    started = time.perf_counter()
+    sample_into(recorder, model, spec, chosen, batch, progress, should_stop)
+    seconds = time.perf_counter() - started
+    kept, stats, absent = finished(recorder, chosen)
+    names = {layer.module for layer in kept}
+    return Capture(
+        model=model.name,
+        model_digest=model.digest,
+        spec=spec,
+        layers=tuple(kept),
+        timesteps=recorder.timesteps,
+        stats=tuple(stats),
+        shortcuts=tuple(s for s in model.shortcuts if s.layer in names),
+        exact=exact,
+        seconds=seconds,
+        peak_mb=peak_megabytes(),
+        meta={"never_ran": absent},
+    )
+
+
+def observed_layers(model: ModelHandle, pattern: str | None) -> tuple[LayerRef, ...]:
+    """The chosen layers, and both halves of every chosen layer that eats a concatenation."""
+    chosen = select_layers([*model.layers, *half_refs(model.shortcuts)], pattern)
+    names = {layer.name for layer in chosen}
+    halves = [h for h in half_refs(model.shortcuts) if h.module in names and h.name not in names]
+    return (*chosen, *halves)
+
+
+def visited_timesteps(model: ModelHandle, spec: SamplingSpec) -> Array:
+    """Distinct timesteps [T] of a run in the order visited."""
+    scheduler = make_scheduler(
+        model.pipeline.scheduler, spec.scheduler, spec.steps, torch.device("cpu")
+    )
+    visited = scheduler.timesteps.numpy().astype(np.float64)
+    _, first = np.unique(visited, return_index=True)
+    return visited[np.sort(first)]
+
+
+def sample_into(
+    recorder: Recorder,
+    model: ModelHandle,
+    spec: SamplingSpec,
+    layers: Sequence[LayerRef],
+    batch: int,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> None:
+    """Run the whole sampling under observation."""
+    told = condition(model, spec.prompt, spec.guidance_scale)
+    done, total = 0, len(recorder.timesteps) * len(list(batches(spec.samples, batch)))
+    with observed(
+        model.denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass
+    ):
+        for first, count in batches(spec.samples, batch):
+            recorder.begin_batch(first, count)
+            for step in trajectory(model, spec, first, count, told):
+                recorder.flush()
+                done += 1
+                check_stop(should_stop)
+                report(progress, min(done, total), total, f"timestep {step.timestep:g}")
+
+
+def peak_megabytes() -> float:
+    """Most memory this process has held so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,92 @@
+"""The one owner of observation hooks: shows every tapped tensor to an observer, then goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from analysis.records import LayerRef, Shortcut
+
+Observe = Callable[[LayerRef, torch.Tensor], None]
+MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
+
+
+@contextmanager
+def observed(
+    denoiser: nn.Module,
+    layers: Iterable[LayerRef],
+    shortcuts: Iterable[Shortcut],
+    observe: Observe,
+    on_timestep: Callable[[float], None],
+) -> Iterator[None]:
+    """While this is open, `observe(layer, tensor)` is called for every tapped tensor.
+
+    `on_timestep` hears the timestep of each forward pass, taken from the denoiser's own
+    argument. Nothing the model computes is changed, and no hook outlives the block.
+    """
+    modules = dict(denoiser.named_modules())
+    seams = {shortcut.layer: shortcut.channels_h for shortcut in shortcuts}
+    with ExitStack() as stack:
+        clock = denoiser.register_forward_pre_hook(
+            lambda _, args, kwargs: on_timestep(_timestep(args, kwargs)), with_kwargs=True
+        )
+        stack.callback(clock.remove)
+        for layer in layers:
+            for handle in _attach(modules, layer, seams.get(layer.module, 0), observe):
+                stack.callback(handle.remove)
+        yield
+
+
+def _timestep(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    t = kwargs["timestep"] if "timestep" in kwargs else args[1]
+    return float(t.reshape(-1)[0]) if torch.is_tensor(t) else float(t)
+
+
+def _attach(modules: dict[str, Any], layer: LayerRef, seam: int, observe: Observe) -> list[Any]:
+    if layer.tap in ("q", "k", "v"):
+        projection = modules[f"{layer.module}.to_{layer.tap}"]
+        return [projection.register_forward_hook(lambda m, args, out: observe(layer, out))]
+    if layer.tap == "softmax":
+        return _attach_softmax(modules, layer, observe)
+    module = modules[layer.module]
+    part = {"h": slice(0, seam), "skip": slice(seam, None)}.get(layer.tap)
+    if part is None:
+        return [module.register_forward_pre_hook(lambda m, args: observe(layer, args[0]))]
+    return [module.register_forward_pre_hook(lambda m, args: observe(layer, args[0][:, part]))]
+
+
+def _attach_softmax(modules: dict[str, Any], layer: LayerRef, observe: Observe) -> list[Any]:
+    """Quantized attention shows its softmax; fused attention has to be worked out beside it."""
+    own = modules.get(f"{layer.module}.processor.softmax")
+    if own is not None:
+        return [own.register_forward_pre_hook(lambda m, args: observe(layer, args[0]))]
+    attention = modules[layer.module]
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(tap: str, module: nn.Module, args: Any, out: torch.Tensor) -> None:
+        seen[tap] = out
+        if len(seen) == 2:
+            for scores in softmax_chunks(attention, seen["q"], seen["k"]):
+                observe(layer, scores)
+            seen.clear()
+
+    return [modules[f"{layer.module}.to_{t}"].register_forward_hook(partial(keep, t)) for t in "qk"]
+
+
+def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Attention probabilities [N, heads, l, S], a bounded number of query rows l at a time."""
+    heads, length = attention.heads, k.shape[1]
+    q = q.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, L, D]
+    k = k.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, S, D]
+    if attention.norm_q is not None:
+        q = attention.norm_q(q)
+    if attention.norm_k is not None:
+        k = attention.norm_k(k)
+    rows = max(1, MOST_SCORES // (heads * length))
+    for part in q.split(rows, dim=2):
+        yield (part @ k.transpose(-1, -2) * attention.scale).softmax(dim=-1)
