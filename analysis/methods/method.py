@@ -1,0 +1,125 @@
+"""What a method is, how its options are declared, and where methods are filed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+
+from analysis.errors import UserError
+from analysis.models.handle import ModelHandle
+from analysis.progress import Progress, ShouldStop
+from analysis.quant.model import QuantizedModel
+from analysis.quant.plan import QuantPlan
+from analysis.quant.ranges import ESTIMATORS, get_estimator
+from analysis.registry import Registry
+
+PRESETS = ("instant", "fast", "paper")
+
+
+class Run(Protocol):
+    """The one function of a method."""
+
+    def __call__(
+        self,
+        handle: ModelHandle,
+        calibration: Any,
+        plan: QuantPlan,
+        config: Any,
+        progress: Progress | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> QuantizedModel: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to quantize: its words for people, its configuration, its function.
+
+    `presets` maps each of `PRESETS` to the fields that differ from the configuration's
+    defaults. `calibrate(handle, seed, progress, should_stop)` draws the calibration that `run`
+    wants when the caller brings none.
+    """
+
+    name: str
+    title: str
+    summary: str
+    config: type
+    run: Run
+    calibrate: Callable[[ModelHandle, int, Progress | None, ShouldStop | None], Any]
+    presets: Mapping[str, Mapping[str, Any]]
+
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def option(
+    default: Any,
+    help: str,
+    choices: tuple[Any, ...] | None = None,
+    range: tuple[float, float] | None = None,
+) -> Any:
+    """A dataclass field that forms and command lines can be made from."""
+    metadata = {"help": help, "choices": choices, "range": range}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """Options of every method: what completes a plan such as `W4A8`."""
+
+    weight_estimator: str = option(
+        "minmax", "How the range of each weight channel is chosen", tuple(ESTIMATORS)
+    )
+    act_estimator: str = option(
+        "minmax", "How the range of each activation is chosen", tuple(ESTIMATORS)
+    )
+    weight_symmetric: bool = option(False, "Put zero in the middle of the weights' grids")
+    act_symmetric: bool = option(False, "Put zero in the middle of the activations' grids")
+    softmax_bits: int = option(8, "Bits of attention probabilities", (2, 3, 4, 5, 6, 7, 8, 16, 32))
+    edge_bits: int | None = option(
+        8,
+        "Bits of the first and the last layer; none treats them as the rest",
+        (None, 2, 3, 4, 5, 6, 7, 8, 32),
+    )
+
+    def plan_options(self) -> dict[str, Any]:
+        """The arguments that `QuantPlan.parse` takes from here."""
+        return {f.name: getattr(self, f.name) for f in fields(PlanOptions)}
+
+
+def make_config(method: Method, preset: str, options: Mapping[str, Any]) -> Any:
+    """A method's configuration: its defaults, then the preset, then single options.
+
+    Raises:
+        UserError: for an unknown preset or option (the known ones are listed), and for a value
+            outside an option's range or choices.
+    """
+    if preset not in method.presets:
+        known = ", ".join(method.presets)
+        raise UserError(f"There is no preset {preset!r}; choose one of: {known}.")
+    known_fields = {f.name: f for f in fields(method.config)}
+    for name, value in options.items():
+        if name not in known_fields:
+            raise UserError(
+                f"The method {method.name!r} has no option {name!r}; its options are: "
+                f"{', '.join(known_fields)}."
+            )
+        _check(name, value, known_fields[name].default, known_fields[name].metadata)
+    return method.config(**{**method.presets[preset], **options})
+
+
+def _check(name: str, value: Any, default: Any, metadata: Mapping[str, Any]) -> None:
+    if default is True or default is False:
+        if not isinstance(value, bool):
+            raise UserError(f"{name} must be true or false; got {value!r}.")
+        return
+    choices, bounds = metadata.get("choices"), metadata.get("range")
+    if choices == tuple(ESTIMATORS):
+        get_estimator(value)  # also takes a setting: percentile:99.9
+    elif choices is not None and (value not in choices or isinstance(value, bool)):
+        listed = ", ".join("none" if c is None else str(c) for c in choices)
+        raise UserError(f"{name} must be one of: {listed}; got {value!r}.")
+    if bounds is not None:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not bounds[0] <= value <= bounds[1]:
+            raise UserError(f"{name} must be {bounds[0]:g} to {bounds[1]:g}; got {value!r}.")

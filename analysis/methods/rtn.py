@@ -1,0 +1,124 @@
+"""Round to nearest: the baseline that every other method has to beat."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from analysis.errors import UserError
+from analysis.methods.method import METHODS, Method, PlanOptions
+from analysis.models.handle import ModelHandle
+from analysis.progress import Progress, ShouldStop
+from analysis.quant.convert import convert
+from analysis.quant.estimate import estimate_qparams
+from analysis.quant.model import QuantizedModel
+from analysis.quant.plan import QuantPlan
+from analysis.records import Capture
+
+STEPS, SAMPLES = 20, 16  # of the capture that is drawn when none is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class RtnConfig(PlanOptions):
+    """Plain rounding has no options beyond the plan's."""
+
+
+def rtn(
+    handle: ModelHandle,
+    calibration: Capture | None,
+    plan: QuantPlan,
+    config: RtnConfig,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> QuantizedModel:
+    """Weights per output channel, activations per tensor, each rounded to the nearest level.
+
+    One activation grid serves all timesteps: its range comes from the capture's statistics of
+    all steps together. Nothing is learned.
+
+    Args:
+        calibration: a capture of this model; `None` if the plan leaves activations float.
+
+    Raises:
+        UserError: when the calibration is no capture, or of another model.
+    """
+    check_capture(handle, calibration)
+    stats = {}
+    if calibration is not None:
+        stats = {layer.name: calibration[layer.name].total for layer in calibration.layers}
+    qparams, skipped = estimate_qparams(handle, plan, stats, progress, should_stop)
+    return convert(
+        handle,
+        plan,
+        qparams,
+        method="rtn",
+        config=asdict(config),
+        stats=stats,
+        calibration=capture_digest(calibration),
+        skipped=skipped,
+    )
+
+
+def check_capture(handle: ModelHandle, calibration: Any) -> None:
+    """Raise `UserError` unless this is nothing, or a capture of this model."""
+    if calibration is None:
+        return
+    if not isinstance(calibration, Capture):
+        raise UserError(
+            "Plain rounding is calibrated on a capture (analysis.capture(model)); got a "
+            f"{type(calibration).__name__}."
+        )
+    if calibration.model_digest != handle.digest:
+        raise UserError(
+            f"The capture was taken of another model ({calibration.model}) than {handle.name}; "
+            "capture this one."
+        )
+
+
+def capture_digest(calibration: Capture | None) -> str:
+    """SHA-256 over a capture's statistics; empty for none."""
+    if calibration is None:
+        return ""
+    sha = hashlib.sha256(calibration.model_digest.encode())
+    for layer, stats in zip(calibration.layers, calibration.stats, strict=True):
+        sha.update(layer.name.encode())
+        for column in (stats.min, stats.max, stats.mean, stats.std, stats.histogram.counts):
+            sha.update(column.tobytes())
+    return sha.hexdigest()
+
+
+def default_capture(
+    handle: ModelHandle,
+    seed: int = 0,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Capture:
+    """The capture that plain rounding takes when it is given none."""
+    from analysis.capture.run import capture
+
+    return capture(
+        handle,
+        steps=STEPS,
+        samples=SAMPLES,
+        seed=seed,
+        progress=progress,
+        should_stop=should_stop,
+    )
+
+
+METHODS.register("rtn")(
+    Method(
+        name="rtn",
+        title="Round to nearest",
+        summary="Every weight and activation to the nearest level; nothing is learned.",
+        config=RtnConfig,
+        run=rtn,
+        calibrate=default_capture,
+        presets={
+            "instant": {},
+            "fast": {"act_estimator": "lp"},
+            "paper": {"weight_estimator": "lp", "act_estimator": "lp"},
+        },
+    )
+)

@@ -1,0 +1,83 @@
+"""One call from a model to its quantized twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import UserError
+from analysis.methods import METHODS
+from analysis.methods.method import Method, make_config
+from analysis.models.handle import ModelHandle
+from analysis.progress import Progress, ShouldStop
+from analysis.quant.model import QuantizedModel
+from analysis.quant.plan import QuantPlan
+
+
+def quantize(
+    model: ModelHandle | str | Path,
+    method: str = "rtn",
+    plan: str | QuantPlan = "W8A8",
+    calibration: Any = None,
+    preset: str = "instant",
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> QuantizedModel:
+    """Quantize a model.
+
+    Args:
+        model: a handle, or what `load_model` takes.
+        method: a name in `analysis.methods.METHODS`.
+        plan: text such as `W4A8`, or a `QuantPlan`.
+        calibration: what the method calibrates on; `None` lets the method draw its own, with
+            `seed`, where the plan quantizes activations at all.
+        preset: `instant`, `fast` or `paper`; `options` set single fields on top of it.
+        options: fields of the method's configuration, and `overrides`, a glob -> plan text
+            mapping.
+
+    Raises:
+        UserError: for an unknown method, preset or option, and for a plan or a calibration
+            that does not fit.
+        Cancelled: when `should_stop` says so.
+    """
+    chosen = METHODS.get(method)
+    handle = _handle(model)
+    overrides = options.pop("overrides", None)
+    config = make_config(chosen, preset, options)
+    full_plan = _plan(chosen, plan, config, overrides, options)
+    full_plan.resolve(handle)  # a glob that matches nothing is noticed before any long work
+    if calibration is None and needs_calibration(full_plan, handle):
+        calibration = chosen.calibrate(handle, seed, progress, should_stop)
+    return chosen.run(handle, calibration, full_plan, config, progress, should_stop)
+
+
+def needs_calibration(plan: QuantPlan, handle: ModelHandle) -> bool:
+    """Whether any activation is quantized."""
+    return any(layer.act is not None for layer in plan.resolve(handle).values())
+
+
+def _handle(model: ModelHandle | str | Path) -> ModelHandle:
+    if not isinstance(model, str | Path):
+        return model
+    from analysis.models.load import load_model
+
+    return load_model(model)
+
+
+def _plan(
+    method: Method, plan: str | QuantPlan, config: Any, overrides: Any, options: dict[str, Any]
+) -> QuantPlan:
+    """The full plan: text is completed by the configuration, a `QuantPlan` is complete."""
+    if not isinstance(plan, QuantPlan):
+        return QuantPlan.parse(plan, **config.plan_options(), overrides=overrides)
+    settled = sorted(set(options) & set(config.plan_options()))
+    if overrides is not None:
+        settled.append("overrides")
+    if settled:
+        raise UserError(
+            f"{', '.join(settled)} belong to the plan: set them in the QuantPlan, or give the "
+            "plan as text."
+        )
+    return plan
