@@ -40,16 +40,12 @@ class DyadicBins:
     def add(self, step: int, values: Array) -> None:
         """Count values, which must lie inside what `cover` was told."""
         assert self.exponent is not None, "cover() comes first"
-        cells = np.floor(np.ldexp(values, -self.exponent)) - self.start
-        self.counts[step] += np.bincount(cells.astype(np.int64), minlength=self.counts.shape[1])
-
-    @property
-    def reach(self) -> tuple[float, float]:
-        """The half-open interval that the bins cover; empty before the first value."""
-        if self.exponent is None:
-            return np.inf, -np.inf
-        end = self.start + self.counts.shape[1]
-        return math.ldexp(self.start, self.exponent), math.ldexp(end, self.exponent)
+        cells = values * math.ldexp(1.0, -self.exponent)  # exact, as is all that follows
+        np.floor(cells, out=cells)
+        cells -= self.start
+        self.counts[step] += np.bincount(
+            cells.astype(np.intp), minlength=self.counts.shape[1]
+        ).astype(np.uint32)
 
     def histogram(self) -> Histogram:
         """Counts in the narrowest integer type that holds them, with the edges of the bins."""

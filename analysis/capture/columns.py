@@ -12,6 +12,8 @@ from analysis.capture.bins import DyadicBins
 from analysis.capture.summary import Summary
 from analysis.records import Array, LayerStats
 
+FAR = 30.0  # a mean this many standard deviations off zero is worth a center of its own
+
 
 class LayerColumns:
     """Running statistics of one layer over T timesteps."""
@@ -24,18 +26,18 @@ class LayerColumns:
         self.channel_max = np.full((steps, channels), -np.inf, dtype=np.float32)
         self.bins = DyadicBins(steps, bins)
 
-    def add_moments(self, step: int, count: int, mean: float, m2: float) -> None:
-        """Merge one tensor's moments (Chan, Golub & LeVeque 1979, pairwise update)."""
-        total = int(self.count[step]) + count
-        shift = mean - self.mean[step]
-        self.m2[step] += m2 + shift**2 * self.count[step] * count / total
+    def add(self, step: int, row: HostSummary) -> None:
+        """Merge one tensor's summary (Chan, Golub & LeVeque 1979, pairwise update)."""
+        before, count = int(self.count[step]), row.count
+        total = before + count
+        shift = row.mean - self.mean[step]
+        self.m2[step] += row.m2 + shift**2 * before * count / total
         self.mean[step] += shift * count / total
         self.count[step] = total
-
-    def add_extremes(self, step: int, low: Array, high: Array) -> None:
-        """Merge one tensor's per-channel extremes [C]."""
-        np.minimum(self.channel_min[step], low, out=self.channel_min[step])
-        np.maximum(self.channel_max[step], high, out=self.channel_max[step])
+        np.minimum(self.channel_min[step], row.low, out=self.channel_min[step])
+        np.maximum(self.channel_max[step], row.high, out=self.channel_max[step])
+        self.bins.cover(row.low.min().item(), row.high.max().item())
+        self.bins.add(step, row.values)
 
     def stats(self) -> LayerStats:
         """The finished columns."""
@@ -52,63 +54,43 @@ class LayerColumns:
 
 
 @dataclass(frozen=True)
-class HostBatch:
-    """Summaries of several tensors of one pass, brought to the host in five transfers."""
+class HostSummary:
+    """One tensor's summary on the host, its channels made one."""
 
-    counts: list[int]
-    mean: Array  # [L]
-    m2: Array  # [L]
-    low: Array  # [sum of C]
-    high: Array  # [sum of C]
-    channels: Array  # [L + 1] where each tensor's channels begin
-    values: Array  # [sum of n]
-    drawn: Array  # [L] how many values each tensor gave
+    count: int
+    mean: float
+    m2: float  # sum of squared deviations from the mean
+    low: Array  # [C]
+    high: Array  # [C]
+    values: Array  # [n]
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.m2))  # any NaN or infinity reaches it
+
+    @property
+    def far_off(self) -> bool:
+        """Whether sums about zero lose digits of the variance."""
+        return self.mean**2 * self.count > FAR**2 * self.m2
 
 
-def to_host(summaries: Sequence[Summary]) -> HostBatch:
+def to_host(summaries: Sequence[Summary]) -> list[HostSummary]:
     """Wait for the device once, for all tensors together."""
-
-    def joined(parts: list[torch.Tensor]) -> Array:
-        return torch.cat(parts).cpu().numpy()
-
-    widths = [s.channel_min.numel() for s in summaries]
-    return HostBatch(
-        counts=[s.count for s in summaries],
-        mean=joined([s.mean.view(1) for s in summaries]).astype(np.float64),
-        m2=joined([s.m2.view(1) for s in summaries]).astype(np.float64),
-        low=joined([s.channel_min for s in summaries]),
-        high=joined([s.channel_max for s in summaries]),
-        channels=np.concatenate([[0], np.cumsum(widths)]),
-        values=joined([s.values for s in summaries]),
-        drawn=np.array([s.values.numel() for s in summaries]),
+    low, high, total, norms, values = (
+        _fetch([getattr(s, name) for s in summaries])
+        for name in ("low", "high", "total", "norms", "values")
     )
+    rows = []
+    for i, summary in enumerate(summaries):
+        count = summary.per_channel * low[i].size
+        offset = float(total[i].sum(dtype=np.float64)) / count
+        power = float(np.square(norms[i], dtype=np.float64).sum())
+        m2 = max(0.0, power - count * offset**2) if np.isfinite(power) else np.nan
+        rows.append(HostSummary(count, summary.center + offset, m2, low[i], high[i], values[i]))
+    return rows
 
 
-def merge(columns: Sequence[LayerColumns], step: int, batch: HostBatch) -> None:
-    """Add a batch of different layers' summaries to their columns."""
-    ends = batch.channels.tolist()
-    lows = np.minimum.reduceat(batch.low, batch.channels[:-1]).tolist()
-    highs = np.maximum.reduceat(batch.high, batch.channels[:-1]).tolist()
-    for i, column in enumerate(columns):
-        column.add_moments(step, batch.counts[i], float(batch.mean[i]), float(batch.m2[i]))
-        part = slice(ends[i], ends[i + 1])
-        column.add_extremes(step, batch.low[part], batch.high[part])
-        reach = column.bins.reach
-        if not (reach[0] <= lows[i] and highs[i] < reach[1]):
-            column.bins.cover(lows[i], highs[i])
-    _count(columns, step, batch)
-
-
-def _count(columns: Sequence[LayerColumns], step: int, batch: HostBatch) -> None:
-    """One bincount over all layers: layer i owns the cells i * B .. (i + 1) * B - 1."""
-    size = columns[0].bins.counts.shape[1]
-    exponents = np.array([column.bins.exponent for column in columns])
-    starts = np.array([column.bins.start for column in columns], dtype=np.float64)
-    inverse = np.repeat(np.ldexp(1.0, -exponents).astype(np.float32), batch.drawn)
-    cells = np.floor(batch.values * inverse)  # exact: the widths are powers of two
-    cells -= np.repeat(starts.astype(np.float32), batch.drawn)
-    index = cells.astype(np.int32)
-    index += np.repeat(np.arange(len(columns), dtype=np.int32) * size, batch.drawn)
-    counts = np.bincount(index, minlength=len(columns) * size).reshape(-1, size)  # [L, B]
-    for column, row in zip(columns, counts, strict=True):
-        column.bins.counts[step] += row.astype(np.uint32)
+def _fetch(parts: Sequence[torch.Tensor]) -> list[Array]:
+    joined = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+    ends = np.cumsum([part.numel() for part in parts])
+    return np.split(joined, ends[:-1])

@@ -9,8 +9,8 @@ from typing import NoReturn
 import numpy as np
 import torch
 
-from analysis.capture.columns import LayerColumns, merge, to_host
-from analysis.capture.summary import Summary, summarize
+from analysis.capture.columns import LayerColumns, to_host
+from analysis.capture.summary import Arranged, Summary
 from analysis.errors import UserError
 from analysis.records import Array, LayerRef, LayerStats
 
@@ -33,7 +33,8 @@ class Recorder:
         self._step = 0
         self._first, self._size = 0, 1
         self._pending: dict[str, Summary] = {}
-        self._previous: tuple[torch.Tensor, bool, Summary] | None = None
+        self._previous: tuple[torch.Tensor, Arranged, Summary] | None = None
+        self._centers: dict[str, float] = {}
         self._draws: dict[tuple[str, int, int], Array] = {}
         self._positions: dict[tuple[str, int, int], torch.Tensor] = {}
 
@@ -46,57 +47,63 @@ class Recorder:
         """The denoiser is called for this timestep."""
         self._step = int(np.argmin(np.abs(self.timesteps - timestep)))
 
-    def observe(self, layer: LayerRef, x: torch.Tensor) -> None:
-        """Take in one tensor [N, ...]; layers that share a tensor share its summary."""
-        channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
-        if self._previous and self._previous[0] is x and self._previous[1] == channels_last:
-            summary = self._previous[2]
-        else:
-            summary = summarize(x, channels_last, self._picked(layer, x))
-            self._previous = (x, channels_last, summary)
+    def observe(self, layer: LayerRef, x: torch.Tensor, part: slice | None = None) -> None:
+        """Take in one tensor [N, C, ...], or some of its channels.
+
+        Layers that share a tensor share the passes over it.
+        """
+        arranged, whole = self._summary(layer, x)
+        summary = whole.part(part).with_values(self._values(layer.name, arranged, part))
         earlier = self._pending.get(layer.name)
         self._pending[layer.name] = earlier.merge(summary) if earlier else summary
         if self._per_sample is None:
-            self.flush()  # all values of all layers at once would not fit
+            self._drain()  # all values of all layers at once would not fit
+
+    def _summary(self, layer: LayerRef, x: torch.Tensor) -> tuple[Arranged, Summary]:
+        if self._previous is None or self._previous[0] is not x:
+            channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
+            arranged = Arranged.of(x, channels_last)
+            summary = Summary.of(arranged, self._centers.get(layer.module, 0.0))
+            self._previous = (x, arranged, summary)
+        return self._previous[1:]
+
+    def _values(self, name: str, arranged: Arranged, part: slice | None) -> torch.Tensor:
+        first, last, _ = (part or slice(None)).indices(arranged.channels)
+        size = arranged.x.numel() // arranged.samples // arranged.channels * (last - first)
+        if self._per_sample is None or self._per_sample >= size:
+            return arranged.flat(part)
+        key = (name, arranged.samples, size)
+        if key not in self._positions:
+            # Guidance stacks the batch twice.
+            samples = self._first + np.arange(arranged.samples) % self._size
+            positions = arranged.drawn(self._draw(name, size)[samples].astype(np.int64), part)
+            self._positions[key] = torch.from_numpy(positions).to(arranged.x.device)
+        return arranged.flat(None).index_select(0, self._positions[key])
 
     def flush(self) -> None:
         """Bring what was observed to the host, in one go, and merge it."""
-        pending, self._pending, self._previous = self._pending, {}, None
+        self._previous = None
+        self._drain()
+
+    def _drain(self) -> None:
+        pending, self._pending = self._pending, {}
         if not pending:
             return
-        batch = to_host(list(pending.values()))
-        finite = np.isfinite(batch.low.sum()) and np.isfinite(batch.high.sum())
-        if not (finite and np.isfinite(batch.m2).all()):
-            self._complain(list(pending), np.isfinite(batch.m2))
-        merge([self._column(n, s) for n, s in pending.items()], self._step, batch)
+        for name, row in zip(pending, to_host(list(pending.values())), strict=True):
+            if not row.finite:
+                self._complain(name)
+            if name not in self.columns:
+                self.columns[name] = LayerColumns(len(self.timesteps), self._bins, row.low.size)
+            self.columns[name].add(self._step, row)
+            if row.far_off:
+                self._centers[name.split("#")[0]] = row.mean
 
-    def _column(self, name: str, summary: Summary) -> LayerColumns:
-        if name not in self.columns:
-            channels = summary.channel_min.numel()
-            self.columns[name] = LayerColumns(len(self.timesteps), self._bins, channels)
-        return self.columns[name]
-
-    def _complain(self, names: list[str], fine: Array) -> NoReturn:
-        broken = next((n for n, ok in zip(names, fine, strict=True) if not ok), names[0])
+    def _complain(self, name: str) -> NoReturn:
         raise UserError(
-            f"The activations of {broken} are not finite at timestep "
+            f"The activations of {name} are not finite at timestep "
             f"{self.timesteps[self._step]:g}; use more bits or fewer quantized layers, or "
             "check the model's weights."
         )
-
-    def _picked(self, layer: LayerRef, x: torch.Tensor) -> torch.Tensor | None:
-        """Positions of the drawn values in x.flatten(), or None where all are counted."""
-        size = x[0].numel()
-        if self._per_sample is None or self._per_sample >= size:
-            return None
-        key = (layer.name, x.shape[0], size)
-        if key not in self._positions:
-            draws = self._draw(layer.name, size)
-            rows = np.arange(x.shape[0])
-            samples = self._first + rows % self._size  # guidance stacks the batch twice
-            positions = rows[:, None] * size + draws[samples]
-            self._positions[key] = torch.from_numpy(positions.reshape(-1)).to(x.device)
-        return self._positions[key]
 
     def _draw(self, name: str, size: int) -> Array:
         assert self._per_sample is not None

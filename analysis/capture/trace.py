@@ -12,7 +12,8 @@ from torch import nn
 
 from analysis.records import LayerRef, Shortcut
 
-Observe = Callable[[LayerRef, torch.Tensor], None]
+Part = slice | None  # channels of the tensor that are meant; None for all
+Observe = Callable[[LayerRef, torch.Tensor, Part], None]
 MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
 
 
@@ -24,7 +25,7 @@ def observed(
     observe: Observe,
     on_timestep: Callable[[float], None],
 ) -> Iterator[None]:
-    """While this is open, `observe(layer, tensor)` is called for every tapped tensor.
+    """While this is open, `observe(layer, tensor, part)` is called for every tapped tensor.
 
     `on_timestep` hears the timestep of each forward pass, taken from the denoiser's own
     argument. Nothing the model computes is changed, and no hook outlives the block.
@@ -50,21 +51,19 @@ def _timestep(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
 def _attach(modules: dict[str, Any], layer: LayerRef, seam: int, observe: Observe) -> list[Any]:
     if layer.tap in ("q", "k", "v"):
         projection = modules[f"{layer.module}.to_{layer.tap}"]
-        return [projection.register_forward_hook(lambda m, args, out: observe(layer, out))]
+        return [projection.register_forward_hook(lambda m, args, out: observe(layer, out, None))]
     if layer.tap == "softmax":
         return _attach_softmax(modules, layer, observe)
     module = modules[layer.module]
     part = {"h": slice(0, seam), "skip": slice(seam, None)}.get(layer.tap)
-    if part is None:
-        return [module.register_forward_pre_hook(lambda m, args: observe(layer, args[0]))]
-    return [module.register_forward_pre_hook(lambda m, args: observe(layer, args[0][:, part]))]
+    return [module.register_forward_pre_hook(lambda m, args: observe(layer, args[0], part))]
 
 
 def _attach_softmax(modules: dict[str, Any], layer: LayerRef, observe: Observe) -> list[Any]:
     """Quantized attention shows its softmax; fused attention has to be worked out beside it."""
     own = modules.get(f"{layer.module}.processor.softmax")
     if own is not None:
-        return [own.register_forward_pre_hook(lambda m, args: observe(layer, args[0]))]
+        return [own.register_forward_pre_hook(lambda m, args: observe(layer, args[0], None))]
     attention = modules[layer.module]
     seen: dict[str, torch.Tensor] = {}
 
@@ -72,7 +71,7 @@ def _attach_softmax(modules: dict[str, Any], layer: LayerRef, observe: Observe) 
         seen[tap] = out
         if len(seen) == 2:
             for scores in softmax_chunks(attention, seen["q"], seen["k"]):
-                observe(layer, scores)
+                observe(layer, scores, None)
             seen.clear()
 
     return [modules[f"{layer.module}.to_{t}"].register_forward_hook(partial(keep, t)) for t in "qk"]
