@@ -58,13 +58,9 @@ def load_quantized(folder: str | Path, model: ModelHandle | None = None) -> Quan
     """
     path = Path(folder)
     recipe, weights = read_recipe(path, WEIGHTS)
-    handle = model if model is not None else _float_model(recipe["model"])
-    if handle.digest != recipe["model_digest"]:
-        raise UserError(
-            f"{path} was made from another model than {handle.name} (its name was "
-            f"{recipe['model']}); load it with that one, or quantize again."
-        )
     try:
+        handle = model if model is not None else _float_model(recipe["model"])
+        _check_model(path, handle, recipe)
         tensors = safetensors.numpy.load(weights)
         qparams = {n: _grids(n, bits, tensors) for n, bits in recipe["bits"].items()}
         rounded = {
@@ -73,7 +69,7 @@ def load_quantized(folder: str | Path, model: ModelHandle | None = None) -> Quan
             if grids.weight is not None
         }
         return _rebuild(handle, recipe, qparams, rounded)
-    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         raise damaged(path, error) from None
 
 
@@ -116,6 +112,14 @@ def _float_model(name: str) -> ModelHandle:
     from analysis.models.load import load_model
 
     return load_model(name)
+
+
+def _check_model(path: Path, handle: ModelHandle, recipe: Mapping[str, Any]) -> None:
+    if handle.digest != recipe["model_digest"]:
+        raise UserError(
+            f"{path} was made from another model than {handle.name} (its name was "
+            f"{recipe['model']}); load it with that one, or quantize again."
+        )
 
 
 def _grids(name: str, bits: list[int | None], tensors: Mapping[str, Array]) -> LayerQParams:

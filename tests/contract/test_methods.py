@@ -1,0 +1,147 @@
+"""What every registered method promises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, is_dataclass
+
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+
+from analysis.errors import Cancelled, UserError
+from analysis.methods import METHODS
+from analysis.methods.method import PRESETS, make_config
+from analysis.models.load import from_pipeline
+from analysis.quant.plan import QuantPlan
+from analysis.quant.run import quantize
+from analysis.quant.store import load_quantized, save_quantized
+
+names = pytest.mark.parametrize("name", list(METHODS))
+
+
+@pytest.fixture(scope="module")
+def handle():
+    torch.manual_seed(0)
+    unet = UNet2DModel(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+        attention_head_dim=8,
+    )
+    return from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=50)), "tiny")
+
+
+@pytest.fixture(scope="module")
+def calibrations(handle):
+    return {name: METHODS.get(name).calibrate(handle, 0, None, None) for name in METHODS}
+
+
+def prediction(handle) -> torch.Tensor:
+    x = torch.randn(4, *handle.sample_shape, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        return handle.denoiser(x, 20).sample
+
+
+@names
+def test_it_says_what_it_is(name):
+    method = METHODS.get(name)
+    assert method.name == name
+    assert method.title
+    assert method.summary.endswith(".")
+
+
+@names
+def test_its_configuration_is_frozen_and_declared(name):
+    config = METHODS.get(name).config
+    assert is_dataclass(config)
+    with pytest.raises(AttributeError):
+        config().weight_estimator = "lp"
+    for field in fields(config):
+        assert field.metadata["help"], field.name
+        default, choices = field.default, field.metadata["choices"]
+        assert choices is None or default in choices
+        bounds = field.metadata["range"]
+        assert bounds is None or bounds[0] <= default <= bounds[1]
+    json.dumps(asdict(config()), allow_nan=False)
+
+
+@names
+def test_it_has_every_preset(name):
+    method = METHODS.get(name)
+    assert tuple(method.presets) == PRESETS
+    for preset in PRESETS:
+        assert isinstance(make_config(method, preset, {}), method.config)
+
+
+@names
+@pytest.mark.parametrize("plan", ["W4A32", "W32A6", "W4A8"])
+def test_it_quantizes_what_the_plan_says_and_nothing_else(handle, calibrations, name, plan):
+    before = {k: v.clone() for k, v in handle.denoiser.state_dict().items()}
+    quantized = quantize(handle, name, plan, calibrations[name])
+    wanted = QuantPlan.parse(plan).resolve(handle)
+    assert [row.name for row in quantized.layers] == list(wanted)
+    for row in quantized.layers:
+        weight, act = wanted[row.name].weight, wanted[row.name].act
+        if row.name not in quantized.skipped:
+            assert row.act_bits == (act.bits if act else 32)
+        if row.weight_bits is not None:
+            assert row.weight_bits == (weight.bits if weight else 32)
+    assert quantized.method == name
+    assert quantized.model_digest == handle.digest
+    assert not torch.equal(prediction(quantized.handle), prediction(handle))
+    after = handle.denoiser.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@names
+def test_eight_bits_are_closer_to_float_than_three(handle, calibrations, name):
+    expected = prediction(handle)
+    errors = [
+        (prediction(quantize(handle, name, plan, calibrations[name]).handle) - expected)
+        .square()
+        .mean()
+        for plan in ("W8A8", "W3A3")
+    ]
+    assert errors[0] < errors[1]
+
+
+@names
+def test_the_same_call_gives_the_same_model(handle, calibrations, name):
+    first, second = (quantize(handle, name, "W4A8", calibrations[name]) for _ in range(2))
+    assert torch.equal(prediction(first.handle), prediction(second.handle))
+
+
+@names
+def test_its_models_come_back_from_disk_exactly(handle, calibrations, name, tmp_path):
+    quantized = quantize(handle, name, "W4A8", calibrations[name])
+    loaded = load_quantized(save_quantized(quantized, tmp_path / "run"), handle)
+    assert torch.equal(prediction(loaded.handle), prediction(quantized.handle))
+    assert (loaded.method, loaded.config) == (name, quantized.config)
+
+
+@names
+def test_it_reports_progress_and_stops_when_asked(handle, calibrations, name):
+    seen: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int, text: str) -> None:
+        assert text
+        seen.append((done, total))
+
+    quantize(handle, name, "W4A8", calibrations[name], progress=progress)
+    assert seen[-1][0] == seen[-1][1]
+    assert all(0 <= done <= total for done, total in seen)
+    assert seen == sorted(seen)
+    with pytest.raises(Cancelled):
+        quantize(handle, name, "W4A8", calibrations[name], should_stop=lambda: True)
+
+
+@names
+def test_it_refuses_options_it_does_not_have(handle, name):
+    with pytest.raises(UserError, match="has no option 'no_such_option'; its options are: "):
+        quantize(handle, name, "W4A32", no_such_option=1)

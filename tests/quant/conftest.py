@@ -1,0 +1,85 @@
+"""Small models and statistics that the tests of quantization share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+
+from analysis.models.load import from_pipeline
+from analysis.records import ActivationStats, Histogram
+
+
+def tiny_unet(seed: int = 0) -> UNet2DModel:
+    """Two levels, attention below and in the middle, concatenated shortcuts; random weights."""
+    torch.manual_seed(seed)
+    return UNet2DModel(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+        attention_head_dim=8,
+    ).eval()
+
+
+def tiny_handle(seed: int = 0):
+    scheduler = DDIMScheduler(num_train_timesteps=100)
+    return from_pipeline(DDIMPipeline(tiny_unet(seed), scheduler), f"tiny{seed}")
+
+
+def stats_of(x, bins: int = 1024) -> ActivationStats:
+    """Statistics of a tensor with a histogram of all its values."""
+    values = np.asarray(x, dtype=np.float64).reshape(-1)
+    low, high = float(values.min()), float(values.max())
+    pad = 1e-9 if low == high else 0.0
+    counts, edges = np.histogram(values, bins=bins, range=(low - pad, high + pad))
+    ends = np.array([low]), np.array([high])
+    return ActivationStats(
+        values.size, low, high, values.mean(), values.std(), Histogram(counts, edges), *ends
+    )
+
+
+def distributions(size: int = 60_000) -> dict[str, np.ndarray]:
+    """Values such as diffusion models produce."""
+    random = np.random.default_rng(0)
+    normal = random.standard_normal(size)
+    return {
+        "gaussian": normal,
+        "laplace": random.laplace(size=size),
+        "silu": normal / (1 + np.exp(-normal)),
+        "heavy tail": random.standard_t(3, size=size),
+        "two humps": np.concatenate([normal[: size // 2] * 10, normal[size // 2 :] * 0.5 + 3]),
+        "never negative": np.abs(normal) + 0.5,
+    }
+
+
+@pytest.fixture(scope="session")
+def handle():
+    return tiny_handle()
+
+
+@pytest.fixture(scope="session")
+def other_handle():
+    return tiny_handle(seed=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_capture(handle):
+    from analysis.capture.run import capture
+
+    return capture(handle, steps=3, samples=4, seed=0, exact=True)
+
+
+@pytest.fixture(scope="session", params=list(distributions(1)))
+def values(request):
+    return distributions()[request.param].astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def make_stats():
+    return stats_of
