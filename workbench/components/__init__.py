@@ -1,0 +1,21 @@
+"""Parts of the page that Gradio does not have: constant markup, filled by their own script."""
+
+from workbench.components.bar import selection_bar
+from workbench.components.facts import facts, notice
+from workbench.components.part import Part
+from workbench.components.pictures import pictures
+from workbench.components.plot import PLOTLY_JS, plot
+from workbench.components.progress import progress
+from workbench.components.table import table
+
+__all__ = [
+    "PLOTLY_JS",
+    "Part",
+    "facts",
+    "notice",
+    "pictures",
+    "plot",
+    "progress",
+    "selection_bar",
+    "table",
+]

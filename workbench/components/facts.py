@@ -1,0 +1,11 @@
+"""Numbers with their names and units, and one-sentence notices."""
+
+from __future__ import annotations
+
+from workbench.components.part import part
+
+# A heading, a sentence, and tiles: {title, text, items: [{name, value, unit, note}]}.
+facts = part('<div class="wb-facts"><h3></h3><p></p><dl></dl></div>', "facts.js")
+
+# One sentence for the visitor: {text, kind: "error" or "info"}; `None` clears it.
+notice = part('<div class="wb-notice" role="status" aria-live="assertive"></div>', "notice.js")

@@ -1,0 +1,93 @@
+// Draws props.value = {data, layout}; see plot.py. Colours follow the page's theme.
+const box = element.querySelector('.plot');
+let bound = false, rows = null, cell = null, queued = false;
+
+const colour = (name, fallback) =>
+  getComputedStyle(document.body).getPropertyValue(name).trim() || fallback;
+
+function themed(layout) {
+  const ink = colour('--body-text-color', '#222'), line = colour('--wb-grid', '#ddd');
+  const paper = colour('--background-fill-primary', '#fff');
+  const out = {...layout, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
+    autosize: true, font: {...layout.font, color: ink},
+    hoverlabel: {bgcolor: paper, bordercolor: line, font: {color: ink}, align: 'left'}};
+  for (const key of Object.keys(layout).filter(k => /^[xy]axis\d*$/.test(k)))
+    out[key] = {gridcolor: line, zerolinecolor: line, linecolor: line, ...layout[key]};
+  if (matchMedia('(pointer: coarse)').matches) out.dragmode = false;
+  return out;
+}
+
+function marker() {
+  if (!rows || !cell || cell.row < 0) return [];
+  const line = {color: '#D55E00', width: 1};
+  const mark = (x0, x1, y0, y1, width) => ({type: 'rect', xref: 'x', yref: 'y', x0, x1, y0, y1,
+    line: {...line, width}});
+  const {row, column} = cell, columns = props.value.layout.meta.columns;
+  return [
+    {...mark(-0.5, columns - 0.5, row, row, 1), type: 'line'},
+    {...mark(column, column, -0.5, rows.length - 0.5, 1), type: 'line'},
+    mark(column - 0.5, column + 0.5, row - 0.5, row + 0.5, 3),
+  ];
+}
+
+function choose(row, column) {
+  cell = {row, column};
+  window.Plotly.relayout(box, {shapes: marker()});
+  trigger('select', {index: [row, column], value: rows[row]});
+}
+
+function onClick(event) {
+  const point = event.points[0];
+  if (rows) choose(...point.pointIndex);
+  else if (point.customdata !== undefined)
+    trigger('select', {index: point.pointIndex, value: point.customdata});
+}
+
+function onKey(event) {
+  const move = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
+  if (!rows || !cell || !move[event.key]) return;
+  event.preventDefault();
+  const clamp = (value, size) => Math.max(0, Math.min(size - 1, value));
+  const [down, right] = move[event.key], columns = props.value.layout.meta.columns;
+  choose(clamp(Math.max(cell.row, 0) + down, rows.length), clamp(cell.column + right, columns));
+}
+
+async function draw() {
+  const figure = props.value;
+  if (!figure || !figure.data || !box.clientWidth || !window.Plotly) return;
+  const meta = figure.layout.meta || {};
+  rows = meta.rows || null;
+  if (rows && window.workbenchCell) follow(window.workbenchCell);
+  const layout = themed(figure.layout);
+  if (rows) layout.shapes = marker();
+  box.setAttribute('aria-label', meta.label || '');
+  box.tabIndex = rows ? 0 : -1;
+  box.setAttribute('role', rows ? 'application' : 'img');
+  await window.Plotly.react(box, figure.data, layout, {displaylogo: false, responsive: false,
+    modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d']});
+  if (!bound) { bound = true; box.on('plotly_click', onClick); }
+  box.dataset.rev = Number(box.dataset.rev || 0) + 1;
+}
+
+// Several reasons to draw in one frame make one drawing.
+function schedule() {
+  if (queued) return;
+  queued = true;
+  requestAnimationFrame(() => { queued = false; draw(); });
+}
+
+function follow({layer, step}) { cell = {row: rows.indexOf(layer), column: step}; }
+
+window.addEventListener('workbench-cell', event => {
+  if (!rows || !bound) return;
+  follow(event.detail);
+  window.Plotly.relayout(box, {shapes: marker()});
+});
+element.addEventListener('keydown', onKey);
+watch('value', schedule);
+let width = 0;
+new ResizeObserver(() => {
+  if (box.clientWidth !== width) { width = box.clientWidth; schedule(); }
+}).observe(element);
+new MutationObserver(schedule).observe(document.body, {attributeFilter: ['class']});
+schedule();

@@ -1,0 +1,69 @@
+// props.value = {caption, columns, rows, keys, selected}; see table.py.
+const root = element.querySelector('.wb-table');
+const head = root.querySelector('thead tr'), body = root.querySelector('tbody');
+let order = null; // {column, up}
+
+function shown(value) {
+  if (value === null || value === undefined) return '–';
+  if (typeof value !== 'number') return String(value);
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
+}
+
+function cellOf(value) {
+  const cell = document.createElement('td');
+  cell.textContent = shown(value);
+  if (typeof value === 'number') cell.className = 'wb-number';
+  return cell;
+}
+
+function compare(a, b) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b));
+}
+
+function header(column, index) {
+  const cell = document.createElement('th'), button = document.createElement('button');
+  cell.scope = 'col';
+  button.type = 'button';
+  button.textContent = column.title + (column.unit ? ` (${column.unit})` : '');
+  if (order && order.column === index) {
+    cell.setAttribute('aria-sort', order.up ? 'ascending' : 'descending');
+  }
+  button.addEventListener('click', () => {
+    order = {column: index, up: !(order && order.column === index && order.up)};
+    draw();
+  });
+  cell.append(button);
+  return cell;
+}
+
+function rowOf(index) {
+  const {rows, keys, selected} = props.value, row = document.createElement('tr');
+  row.append(...rows[index].map(cellOf));
+  if (!keys) return row;
+  const pick = () => trigger('select', {index, value: keys[index]});
+  row.tabIndex = 0;
+  row.setAttribute('aria-selected', String(keys[index] === selected));
+  row.addEventListener('click', pick);
+  row.addEventListener('keydown', event => { if (event.key === 'Enter') pick(); });
+  return row;
+}
+
+function draw() {
+  const value = props.value;
+  root.hidden = !value;
+  if (!value) return;
+  root.querySelector('caption').textContent = value.caption || '';
+  root.setAttribute('aria-label', value.caption || 'Table');
+  head.replaceChildren(...value.columns.map(header));
+  const indices = value.rows.map((_, index) => index);
+  if (order) {
+    const sign = order.up ? 1 : -1;
+    indices.sort((a, b) => sign * compare(value.rows[a][order.column], value.rows[b][order.column]));
+  }
+  body.replaceChildren(...indices.map(rowOf));
+  element.dataset.rev = Number(element.dataset.rev || 0) + 1;
+}
+
+watch('value', draw);
+draw();

@@ -1,0 +1,148 @@
+"""Long work, one piece at a time: progress, place in the queue, and a Cancel that works."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from analysis.errors import Cancelled, UserError
+from analysis.progress import Progress, ShouldStop
+
+Work = Callable[[Progress, ShouldStop], Any]
+MOST_WAITING = 20
+
+
+class Job:
+    """One piece of work of one visitor."""
+
+    def __init__(self, owner: str, name: str, work: Work) -> None:
+        self.owner, self.name, self.work = owner, name, work
+        self.state = "queued"  # queued, running, done, cancelled, failed
+        self.result: Any = None
+        self.error = ""
+        self.done, self.total, self.text = 0, 0, ""
+        self.started = 0.0
+        self._stop = threading.Event()
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "cancelled", "failed")
+
+    def cancel(self) -> None:
+        """Ask the work to end; it does at its next step."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Do the work in this thread."""
+        self.state, self.started = "running", time.monotonic()
+        try:
+            self.result = self.work(self._report, self._stop.is_set)
+            self.state = "done"
+        except Cancelled:
+            self.state = "cancelled"
+        except UserError as error:
+            self._fail(str(error))
+        except MemoryError:
+            self._fail("There is not enough memory for this; choose fewer samples.")
+        except Exception as error:  # a defect: the server's log gets all of it, the page a sentence
+            traceback.print_exc()
+            self._fail(f"{self.name} failed unexpectedly ({type(error).__name__}); see the log.")
+
+    def shown(self, place: int = 0) -> dict[str, Any]:
+        """What the progress component shows."""
+        if self.state == "queued":
+            text = f"Waiting: number {place} in the queue, one computation runs at a time."
+            return {"state": "queued", "percent": None, "text": text}
+        if self.state == "running":
+            return {"state": "running", "percent": self.percent, "text": self._running_text()}
+        text = {"done": f"{self.name}: done", "cancelled": f"{self.name}: cancelled"}
+        return {"state": self.state, "percent": None, "text": text.get(self.state, self.error)}
+
+    @property
+    def percent(self) -> float | None:
+        """How far the work is; `None` before it has said so."""
+        return 100 * self.done / self.total if self.total else None
+
+    def _running_text(self) -> str:
+        if self._stop.is_set():
+            return f"{self.name}: stopping after the current step"
+        if not self.total:
+            return f"{self.name}: starting"
+        parts = [f"{self.name}: {self.percent:.0f} %", self._remaining(), self.text]
+        return ", ".join(part for part in parts if part)
+
+    def _remaining(self) -> str:
+        spent = time.monotonic() - self._phase_started
+        if self.done < 2 or spent < 0.5:
+            return ""
+        seconds = spent * (self.total - self.done) / self.done
+        return f"about {_duration(seconds)} left"
+
+    _phase_started = 0.0
+
+    def _report(self, done: int, total: int, text: str) -> None:
+        if self.total != total or done < self.done:
+            self._phase_started = time.monotonic()
+        self.done, self.total, self.text = done, total, text
+
+    def _fail(self, sentence: str) -> None:
+        self.state, self.error = "failed", sentence
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min"
+
+
+class JobQueue:
+    """Runs jobs in the order they came, in one thread that lives while there is work."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._worker: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, job: Job) -> Job:
+        """Add a job at the end; `UserError` if its owner has one already, or too many wait."""
+        with self._lock:
+            present = [*self._waiting, *([self._running] if self._running else [])]
+            if any(other.owner == job.owner for other in present):
+                raise UserError("One computation of yours is still running; cancel it first.")
+            if len(self._waiting) >= MOST_WAITING:
+                raise UserError("Too many visitors are waiting; try again in a few minutes.")
+            self._waiting.append(job)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="jobs", daemon=True)
+                self._worker.start()
+        return job
+
+    def place(self, job: Job) -> int:
+        """1 for the next in line; 0 for a job that runs or is over."""
+        with self._lock:
+            return self._waiting.index(job) + 1 if job in self._waiting else 0
+
+    def cancel(self, owner: str) -> None:
+        """Take the owner's waiting job out of the queue, or stop the running one."""
+        with self._lock:
+            for job in [job for job in self._waiting if job.owner == owner]:
+                self._waiting.remove(job)
+                job.state = "cancelled"
+            if self._running is not None and self._running.owner == owner:
+                self._running.cancel()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._worker = None
+                    return
+                self._running = self._waiting.popleft()
+            self._running.run()
+            with self._lock:
+                self._running = None

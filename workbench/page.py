@@ -1,0 +1,116 @@
+"""What all views share: the visitors, the settings, and how an event repaints the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import gradio as gr
+
+from analysis.errors import UserError
+from workbench.components import Part
+from workbench.jobs import JobQueue
+from workbench.session import Session, SessionStore
+
+Updates = dict[Any, Any]  # component -> its new value
+Change = Callable[..., Updates | None]  # (session, *values) -> more updates
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page was started."""
+
+    model: str = "fashion"
+    runs: Path = Path("runs")
+    demo: bool = False
+    most_steps: int = 1000
+    most_samples: int = 1024
+
+    @classmethod
+    def for_demo(cls, model: str, runs: Path) -> Settings:
+        """Limits for a page that strangers use."""
+        return cls(model, runs, demo=True, most_steps=100, most_samples=64)
+
+
+class View(Protocol):
+    """One tab: builds its components, then fills them from a session."""
+
+    name: str
+    title: str
+    outputs: list[Any]
+
+    def build(self, page: Page) -> None: ...
+
+    def wire(self, page: Page) -> None: ...
+
+    def paint(self, session: Session) -> Updates: ...
+
+
+class Page:
+    """Ties views, visitors and events together."""
+
+    def __init__(self, settings: Settings, store: SessionStore, views: Sequence[View]) -> None:
+        self.settings, self.store, self.views = settings, store, views
+        self.jobs = JobQueue()
+        self.bar: Part
+        self.notice: Part
+        self.bar_value: Callable[[Session, bool], Any]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that an event may change."""
+        return [self.bar, self.notice, *(c for view in self.views for c in view.outputs)]
+
+    def view(self, session: Session) -> View:
+        """The tab the visitor is on."""
+        return next(v for v in self.views if v.name == session.selection.tab)
+
+    def paint(self, session: Session, whole: bool = False) -> Updates:
+        """The bar and the visible tab; `whole` also sends what belongs to the capture."""
+        return {self.bar: self.bar_value(session, whole), **self.view(session).paint(session)}
+
+    def on(self, listener: Any, change: Change, inputs: Sequence[Any] = (), **options: Any) -> None:
+        """Let an event change the session, then repaint. Answers at once, newest wins."""
+
+        def handle(request: gr.Request, *values: Any) -> Updates:
+            session = self.store.get(str(request.session_hash))
+            return self.changed(session, change, values)
+
+        listener(handle, list(inputs), self.outputs, **_READ, **options)
+
+    def on_part(self, part: Any, change: Change) -> None:
+        """As `on`, for the page's own components: `change` gets what was selected."""
+
+        def handle(request: gr.Request, event: gr.EventData) -> Updates:
+            session = self.store.get(str(request.session_hash))
+            data = event._data if isinstance(event._data, dict) else {}
+            return self.changed(session, change, (data.get("value"), data.get("index")))
+
+        part.select(handle, None, self.outputs, **_READ)
+
+    def changed(self, session: Session, change: Change, values: Sequence[Any]) -> Updates:
+        """Apply a change and repaint; what was wrong becomes one sentence, nothing is lost."""
+        try:
+            more = change(session, *values) or {}
+            return {self.notice: None, **self.paint(session), **more}
+        except UserError as error:
+            return {self.notice: {"kind": "error", "text": str(error)}}
+
+
+_READ: dict[str, Any] = {
+    "queue": False,
+    "trigger_mode": "always_last",
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+
+def setting(name: str) -> Change:
+    """A change that puts a control's value into the selection field of that name."""
+
+    def change(session: Session, value: Any) -> None:
+        session.selection = replace(session.selection, **{name: value})
+
+    return change

@@ -1,0 +1,145 @@
+"""What a visitor has selected, and how it is written in the page's address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from workbench.captures import OpenCapture
+from workbench.statistics import DEFAULT_STATISTIC, STATISTICS, Grid
+
+TABS = ("explore", "time", "shortcuts", "quantize", "compare")
+KINDS = ("all", "conv", "linear", "attention")
+ESTIMATORS = ("minmax", "percentile", "lp")
+SCOPES = ("all", "step")
+TIME_PLOTS = ("ridge", "density", "bands")
+BITS = (2, 3, 4, 5, 6, 7, 8)
+PLAN_BITS = (*BITS, 32)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One visitor's selection. Every field is in the address, under its own name."""
+
+    layer: str
+    step: int
+    tab: str = "explore"
+    stat: str = DEFAULT_STATISTIC
+    kind: str = "all"
+    find: str = ""  # only layers whose name contains this
+    bits: int = 4
+    symmetric: bool = False
+    estimator: str = "minmax"
+    scope: str = "all"  # the timesteps whose range the grid covers: all, or the selected one
+    log: bool = True
+    plot: str = "ridge"
+    shortcut: str = ""
+    weight_bits: int = 4
+    act_bits: int = 8
+    weight_estimator: str = "minmax"
+    act_estimator: str = "minmax"
+    edges: bool = True  # first and last layer at 8 bits
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.bits, self.symmetric, self.estimator)
+
+    @property
+    def plan(self) -> str:
+        return f"W{self.weight_bits}A{self.act_bits}"
+
+
+def one_of(choices: Any) -> Callable[[str], Any]:
+    """A reader that takes one of the choices, in the type they have."""
+
+    def read(text: str) -> Any:
+        return next(choice for choice in choices if str(choice) == text)
+
+    return read
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "tab": one_of(TABS),
+    "stat": one_of(STATISTICS),
+    "kind": one_of(KINDS),
+    "find": lambda text: text[:80],
+    "bits": one_of(BITS),
+    "symmetric": one_of((True, False)),
+    "estimator": one_of(ESTIMATORS),
+    "scope": one_of(SCOPES),
+    "log": one_of((True, False)),
+    "plot": one_of(TIME_PLOTS),
+    "weight_bits": one_of(PLAN_BITS),
+    "act_bits": one_of(PLAN_BITS),
+    "weight_estimator": one_of(ESTIMATORS),
+    "act_estimator": one_of(ESTIMATORS),
+    "edges": one_of((True, False)),
+}
+
+
+def first_selection(opened: OpenCapture) -> Selection:
+    """Where a visitor starts: the widest shortcut, in the middle of sampling."""
+    shortcuts = [s.layer for s in opened.capture.shortcuts if s.layer in opened.names]
+    layer = shortcuts[-1] if shortcuts else opened.first_layer
+    widest = max(shortcuts, key=lambda n: opened.capture[n].total.std, default=layer)
+    return Selection(widest, opened.steps // 2, shortcut=widest if shortcuts else "")
+
+
+def to_query(selection: Selection, opened: OpenCapture) -> str:
+    """The selection as an address query; what is as at the start is left out."""
+    start = first_selection(opened)
+    values: dict[str, Any] = {"capture": opened.key} if opened.key != "bundled" else {}
+    values |= {
+        "layer": selection.layer,
+        "t": f"{opened.capture.timesteps[selection.step]:g}",
+        "tab": selection.tab,
+    }
+    for field in fields(Selection):
+        value = getattr(selection, field.name)
+        if field.name not in ("layer", "step", "tab") and value != getattr(start, field.name):
+            values[field.name] = value
+    return urlencode(values)
+
+
+def from_query(query: Mapping[str, str], opened: OpenCapture) -> tuple[Selection, list[str]]:
+    """The selection an address asks for, and the names of what made no sense in it."""
+    selection, nonsense = first_selection(opened), []
+    layer, t = query.get("layer"), query.get("t")
+    if layer is not None:
+        selection, known = _with(selection, layer in opened.names, layer=layer)
+        nonsense += [] if known else ["layer"]
+    if t is not None:
+        step = _step_of(t, opened.capture.timesteps)
+        selection, known = _with(selection, step is not None, step=step)
+        nonsense += [] if known else ["t"]
+    if "shortcut" in query:
+        layers = [s.layer for s in opened.capture.shortcuts]
+        fine = query["shortcut"] in layers
+        selection, known = _with(selection, fine, shortcut=query["shortcut"])
+        nonsense += [] if known else ["shortcut"]
+    for name, read in _READERS.items():
+        if name in query:
+            try:
+                selection = replace(selection, **{name: read(query[name])})
+            except (StopIteration, ValueError):
+                nonsense.append(name)
+    return selection, nonsense
+
+
+def _with(selection: Selection, fine: bool, **change: Any) -> tuple[Selection, bool]:
+    return (replace(selection, **change) if fine else selection), fine
+
+
+def _step_of(text: str, timesteps: Any) -> int | None:
+    """Position of the timestep nearest to a number; `None` for what is no timestep at all."""
+    try:
+        wanted = float(text)
+    except ValueError:
+        return None
+    if not timesteps.min() <= wanted <= timesteps.max():  # also false for nan
+        return None
+    return int(np.abs(timesteps - wanted).argmin())

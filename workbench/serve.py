@@ -1,0 +1,28 @@
+"""Serving the page from this machine alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.page import Settings
+from workbench.shell import STYLE, build_page, theme
+
+MOST_UPLOAD = 200 * 2**20  # bytes of a capture file
+
+
+def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
+    """Build and launch; returns when the server is stopped."""
+    settings = Settings.for_demo(model, runs) if demo else Settings(model, runs)
+    blocks = build_page(settings)
+    print(f"The workbench is at http://{host}:{port}", flush=True)
+    blocks.launch(
+        server_name=host,
+        server_port=port,
+        quiet=True,
+        share=False,
+        ssr_mode=False,
+        theme=theme(),
+        css_paths=[STYLE],
+        footer_links=[],
+        max_file_size=MOST_UPLOAD,
+    )

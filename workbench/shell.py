@@ -1,0 +1,144 @@
+"""The page as a whole: sticky bar, tabs, and the address that restores a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from analysis.errors import UserError
+from workbench.captures import OpenCapture, bundled_capture, find
+from workbench.components import PLOTLY_JS, notice, selection_bar
+from workbench.figures.heatmap import block_of
+from workbench.page import Page, Settings, Updates, View
+from workbench.selection import first_selection, from_query, to_query
+from workbench.session import Session, SessionStore
+from workbench.views.cell import says
+from workbench.views.explore import Explore
+
+STYLE = Path(__file__).parents[1] / "assets" / "css" / "workbench.css"
+TITLE = "Diffusion quantization workbench"
+
+
+def build_page(settings: Settings) -> gr.Blocks:
+    """The whole page; `UserError` if the bundled capture cannot be read."""
+    bundled_capture()
+    gr.set_static_paths([PLOTLY_JS])
+    store = SessionStore(lambda key: _new_session(key, settings))
+    page = Page(settings, store, [Explore()])
+    page.bar_value = bar_value
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        _lay_out(page)
+        _fill_at_once(page)
+        _wire(page, blocks)
+    return blocks
+
+
+def theme() -> gr.Theme:
+    """Fonts of the visitor's own system: nothing is fetched from anywhere."""
+    sans, mono = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
+    return gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono)
+
+
+def _new_session(key: str, settings: Settings) -> Session:
+    opened = bundled_capture()
+    return Session(key, opened, first_selection(opened), model_name=settings.model)
+
+
+def _lay_out(page: Page) -> None:
+    gr.HTML(
+        f"<h1>{TITLE}</h1><p>See why quantizing a diffusion model is hard, and fix it.</p>",
+        elem_id="title",
+    )
+    page.bar = selection_bar(elem_id="bar")
+    page.notice = notice(elem_id="notice")
+    with gr.Tabs(elem_id="tabs") as page.tabs:
+        for view in page.views:
+            with gr.Tab(view.title, id=view.name) as view.tab:
+                view.build(page)
+
+
+def _fill_at_once(page: Page) -> None:
+    """Put the first view into the page itself: it is drawn before any event runs."""
+    session = _new_session("", page.settings)
+    for component, value in page.paint(session, whole=True).items():
+        component.value = component.postprocess(value)
+    page.bar.value = {**page.bar.value, "query": None}
+
+
+def _wire(page: Page, blocks: gr.Blocks) -> None:
+    for view in page.views:
+        view.wire(page)
+        page.on(view.tab.select, lambda session, name=view.name: _open_tab(session, name))
+    page.on_part(page.bar, _choose)
+    outputs = [page.tabs, *page.outputs]
+
+    def restore(request: gr.Request) -> Updates:
+        session = page.store.get(str(request.session_hash))
+        return restored(page, session, dict(request.query_params))
+
+    def leave(request: gr.Request) -> None:
+        page.jobs.cancel(str(request.session_hash))
+        page.store.drop(str(request.session_hash))
+
+    blocks.load(restore, None, outputs, queue=False, show_progress="hidden")
+    blocks.unload(leave)
+
+
+def restored(page: Page, session: Session, query: Mapping[str, str]) -> Updates:
+    """What an address asks for; what makes no sense in it is passed over, and said."""
+    problems = []
+    try:
+        session.opened = find(query.get("capture", session.opened.key), page.settings.runs)
+    except UserError as error:
+        problems.append(str(error))
+    session.selection, nonsense = from_query(query, session.opened)
+    if nonsense:
+        problems.append(f"The link's {', '.join(nonsense)} could not be used and was passed over.")
+    session.drawn.clear()
+    said = {"kind": "error", "text": " ".join(problems)} if problems else None
+    tab = gr.Tabs(selected=session.selection.tab)
+    return {**page.paint(session, whole=True), page.notice: said, page.tabs: tab}
+
+
+def _open_tab(session: Session, name: str) -> None:
+    session.selection = replace(session.selection, tab=name)
+
+
+def _choose(session: Session, value: Any, index: Any) -> None:
+    wanted = value if isinstance(value, dict) else {}
+    layer, step = wanted.get("layer"), wanted.get("step")
+    if layer in session.opened.names:
+        session.selection = replace(session.selection, layer=layer)
+    if isinstance(step, int) and 0 <= step < session.opened.steps:
+        session.selection = replace(session.selection, step=step)
+
+
+def bar_value(session: Session, whole: bool) -> dict[str, Any]:
+    """What the sticky bar shows; with `whole`, also the layers to choose from."""
+    selection, opened = session.selection, session.opened
+    value = {
+        "model": opened.capture.model,
+        "capture": opened.label,
+        "layer": selection.layer,
+        "step": selection.step,
+        "plan": selection.plan,
+        "query": to_query(selection, opened),
+        "says": says(opened, selection),
+    }
+    return {**value, **_choices(opened)} if whole else value
+
+
+def _choices(opened: OpenCapture) -> dict[str, Any]:
+    return {
+        "layers": [
+            {"name": x.name, "block": block_of(x.name), "kind": x.kind} for x in opened.layers
+        ],
+        "timesteps": opened.capture.timesteps.tolist(),
+    }
+
+
+__all__ = ["STYLE", "TITLE", "View", "bar_value", "build_page", "restored", "theme"]

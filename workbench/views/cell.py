@@ -1,0 +1,142 @@
+"""What is said about one layer at one timestep: its grid, its numbers, its tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.quant.whatif import error_parts, sqnr_db
+from analysis.records import ActivationStats
+from workbench.captures import OpenCapture
+from workbench.figures.histogram import Levels, levels_of
+from workbench.figures.style import UNITS, number
+from workbench.selection import Selection
+from workbench.statistics import STATISTICS, quantiles
+
+SHARES = np.array([0.001, 0.01, 0.25, 0.5, 0.75, 0.99, 0.999])
+
+
+def levels(opened: OpenCapture, selection: Selection) -> Levels:
+    """The quantization grid that the visitor's settings give the selected layer."""
+    layer = opened.capture[selection.layer]
+    source = layer.total if selection.scope == "all" else layer.at(selection.step)
+    return levels_of(source, selection.bits, selection.symmetric, selection.estimator)
+
+
+def window(opened: OpenCapture, selection: Selection) -> tuple[float, float]:
+    """The layer's range over all timesteps: the histogram's axis stays put while t moves."""
+    total = opened.capture[selection.layer].total
+    return total.min, total.max
+
+
+def seam(opened: OpenCapture, layer: str) -> int | None:
+    """Where the two halves of a shortcut meet, in channels."""
+    found = (s.channels_h for s in opened.capture.shortcuts if s.layer == layer)
+    return next(found, None)
+
+
+def noise(stats: ActivationStats, grid: Levels) -> tuple[float, float, float]:
+    """SQNR in dB, and the percent of the error that rounding and clipping cause."""
+    edges = np.clip(stats.histogram.edges, stats.min, stats.max)
+    parts = error_parts(stats.histogram.counts, edges, grid.scale, grid.zero_point, grid.bits)
+    rounding, clipping = (float(part) for part in parts)
+    total = rounding + clipping
+    ratio = float(sqnr_db(stats.mean**2 + stats.std**2, total))
+    return ratio, *((100 * p / total if total else 0.0) for p in (rounding, clipping))
+
+
+def says(opened: OpenCapture, selection: Selection) -> str:
+    """The selected cell in one sentence, for screen readers."""
+    value = float(
+        opened.table(selection.stat, selection.grid)[
+            opened.names.index(selection.layer), selection.step
+        ]
+    )
+    statistic = STATISTICS[selection.stat]
+    t = opened.capture.timesteps[selection.step]
+    return (
+        f"{selection.layer} at timestep {t:g}: {statistic.title} {number(value)} {statistic.unit}"
+    )
+
+
+def facts(opened: OpenCapture, selection: Selection, grid: Levels) -> dict[str, Any]:
+    """The selected cell's heading and tiles."""
+    index = opened.capture.index[selection.layer]
+    layer, stats = opened.capture.layers[index], opened.capture[selection.layer]
+    here = stats.at(selection.step)
+    ratio, rounding, clipping = noise(here, grid)
+    shape = f", weight {' x '.join(map(str, layer.shape))}" if layer.shape else ""
+    t = opened.capture.timesteps[selection.step]
+    low, high = grid.limits
+    used = _used(here, low, high, grid)
+    return {
+        "title": selection.layer,
+        "text": f"{layer.kind}{shape}, input at timestep {t:g} ({here.count:,} values)",
+        "items": [
+            _tile("Least to greatest", f"{number(here.min)} to {number(here.max)}", UNITS),
+            _tile("Standard deviation", number(here.std), UNITS),
+            _tile("Grid step", number(grid.scale), UNITS),
+            _tile("Levels in use", f"{used} of {2**grid.bits}", "levels"),
+            _tile("Predicted SQNR", number(ratio), "dB"),
+            _tile("Error from", f"{rounding:.0f} % rounding", f"{clipping:.0f} % clipping"),
+        ],
+    }
+
+
+def _used(here: ActivationStats, low: float, high: float, grid: Levels) -> int:
+    first = np.clip(np.rint((here.min - low) / grid.scale), 0, 2**grid.bits - 1)
+    last = np.clip(np.rint((here.max - low) / grid.scale), 0, 2**grid.bits - 1)
+    return int(last - first) + 1
+
+
+def _tile(name: str, value: str, unit: str) -> dict[str, str]:
+    return {"name": name, "value": value, "unit": unit}
+
+
+def table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
+    """The selected cell beside all timesteps of its layer, number by number."""
+    stats = opened.capture[selection.layer]
+    here, total = stats.at(selection.step), stats.total
+    rows: list[list[Any]] = [
+        [name, getattr(here, field), getattr(total, field)]
+        for name, field in (
+            ("Values", "count"),
+            ("Least value", "min"),
+            ("Greatest value", "max"),
+            ("Mean", "mean"),
+            ("Standard deviation", "std"),
+        )
+    ]
+    at_step, overall = (
+        quantiles(s.histogram.counts, s.histogram.edges, SHARES) for s in (here, total)
+    )
+    rows += [
+        [f"{100 * share:g}th percentile", float(a), float(b)]
+        for share, a, b in zip(SHARES, at_step, overall, strict=True)
+    ]
+    t = opened.capture.timesteps[selection.step]
+    return {
+        "caption": f"{selection.layer} in {UNITS} (values: count)",
+        "columns": [
+            {"title": "Statistic"},
+            {"title": f"at t = {t:g}"},
+            {"title": "over all timesteps"},
+        ],
+        "rows": rows,
+    }
+
+
+def time_table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
+    """The row of the heatmap that is selected, as numbers."""
+    statistic = STATISTICS[selection.stat]
+    row = opened.table(selection.stat, selection.grid)[opened.names.index(selection.layer)]
+    timesteps = opened.capture.timesteps
+    return {
+        "caption": f"{statistic.title} of {selection.layer} at every timestep",
+        "columns": [{"title": "Timestep t"}, {"title": statistic.title, "unit": statistic.unit}],
+        "rows": [
+            [float(t), float(v) if np.isfinite(v) else None]
+            for t, v in zip(timesteps, row, strict=True)
+        ],
+    }
