@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import gradio as gr
 
 from analysis.errors import UserError
-from workbench.components import Part
+from workbench.components import Part, encoded
 from workbench.jobs import JobQueue
 from workbench.session import Session, SessionStore
 
 Updates = dict[Any, Any]  # component -> its new value
-Change = Callable[..., Updates | None]  # (session, *values) -> more updates
+Change = Callable[..., None]  # (session, *values)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class View(Protocol):
 
     name: str
     title: str
-    outputs: list[Any]
+    detail: list[Any]  # what follows the selected layer and timestep
+    rest: list[Any]  # what changes more rarely: overviews, controls
+    tab: Any
 
     def build(self, page: Page) -> None: ...
 
@@ -61,7 +63,8 @@ class Page:
     @property
     def outputs(self) -> list[Any]:
         """Every component that an event may change."""
-        return [self.bar, self.notice, *(c for view in self.views for c in view.outputs)]
+        every = (c for view in self.views for c in (*view.detail, *view.rest))
+        return [self.bar, self.notice, *every]
 
     def view(self, session: Session) -> View:
         """The tab the visitor is on."""
@@ -71,32 +74,48 @@ class Page:
         """The bar and the visible tab; `whole` also sends what belongs to the capture."""
         return {self.bar: self.bar_value(session, whole), **self.view(session).paint(session)}
 
-    def on(self, listener: Any, change: Change, inputs: Sequence[Any] = (), **options: Any) -> None:
-        """Let an event change the session, then repaint. Answers at once, newest wins."""
+    def on(
+        self, listener: Any, change: Change, inputs: Sequence[Any], outputs: Sequence[Any]
+    ) -> None:
+        """Let an event change the session, then repaint `outputs`. The newest event wins.
+
+        Every output that is listed costs the browser time, whether or not it changes: list few.
+        """
 
         def handle(request: gr.Request, *values: Any) -> Updates:
             session = self.store.get(str(request.session_hash))
-            return self.changed(session, change, values)
+            return self.changed(session, change, values, outputs)
 
-        listener(handle, list(inputs), self.outputs, **_READ, **options)
+        listener(handle, list(inputs), [self.bar, self.notice, *outputs], **_READ)
 
-    def on_part(self, part: Any, change: Change) -> None:
+    def on_part(self, listener: Any, change: Change, outputs: Sequence[Any]) -> None:
         """As `on`, for the page's own components: `change` gets what was selected."""
 
         def handle(request: gr.Request, event: gr.EventData) -> Updates:
             session = self.store.get(str(request.session_hash))
             data = event._data if isinstance(event._data, dict) else {}
-            return self.changed(session, change, (data.get("value"), data.get("index")))
+            return self.changed(session, change, (data.get("value"), data.get("index")), outputs)
 
-        part.select(handle, None, self.outputs, **_READ)
+        listener(handle, None, [self.bar, self.notice, *outputs], **_READ)
 
-    def changed(self, session: Session, change: Change, values: Sequence[Any]) -> Updates:
+    def changed(
+        self, session: Session, change: Change, values: Sequence[Any], outputs: Sequence[Any]
+    ) -> Updates:
         """Apply a change and repaint; what was wrong becomes one sentence, nothing is lost."""
         try:
-            more = change(session, *values) or {}
-            return {self.notice: None, **self.paint(session), **more}
+            change(session, *values)
+            painted = self.paint(session)
         except UserError as error:
-            return {self.notice: {"kind": "error", "text": str(error)}}
+            return sent({self.notice: {"kind": "error", "text": str(error)}})
+        wanted = {id(c) for c in (self.bar, *outputs)}
+        return sent({self.notice: None, **{c: v for c, v in painted.items() if id(c) in wanted}})
+
+
+def sent(updates: Updates) -> Updates:
+    """Updates as Gradio sends them: the page's own parts take JSON text."""
+    return {
+        c: encoded(v) if isinstance(c, Part) and v is not None else v for c, v in updates.items()
+    }
 
 
 _READ: dict[str, Any] = {

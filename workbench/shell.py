@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from analysis.errors import UserError
 from workbench.captures import OpenCapture, bundled_capture, find
 from workbench.components import PLOTLY_JS, notice, selection_bar
 from workbench.figures.heatmap import block_of
-from workbench.page import Page, Settings, Updates, View
+from workbench.page import Page, Settings, Updates, View, sent
 from workbench.selection import first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
 from workbench.views.cell import says
@@ -64,16 +65,19 @@ def _lay_out(page: Page) -> None:
 def _fill_at_once(page: Page) -> None:
     """Put the first view into the page itself: it is drawn before any event runs."""
     session = _new_session("", page.settings)
-    for component, value in page.paint(session, whole=True).items():
+    painted = page.paint(session, whole=True)
+    painted[page.bar]["query"] = None  # the address is read before it is written
+    for component, value in sent(painted).items():
         component.value = component.postprocess(value)
-    page.bar.value = {**page.bar.value, "query": None}
 
 
 def _wire(page: Page, blocks: gr.Blocks) -> None:
     for view in page.views:
         view.wire(page)
-        page.on(view.tab.select, lambda session, name=view.name: _open_tab(session, name))
-    page.on_part(page.bar, _choose)
+        open_tab = partial(_open_tab, name=view.name)
+        page.on(view.tab.select, open_tab, [], [*view.detail, *view.rest])
+        # The bar fires an event of the open tab's name: only that tab's parts are repainted.
+        page.on_part(getattr(page.bar, view.name), _choose, view.detail)
     outputs = [page.tabs, *page.outputs]
 
     def restore(request: gr.Request) -> Updates:
@@ -101,7 +105,7 @@ def restored(page: Page, session: Session, query: Mapping[str, str]) -> Updates:
     session.drawn.clear()
     said = {"kind": "error", "text": " ".join(problems)} if problems else None
     tab = gr.Tabs(selected=session.selection.tab)
-    return {**page.paint(session, whole=True), page.notice: said, page.tabs: tab}
+    return sent({**page.paint(session, whole=True), page.notice: said, page.tabs: tab})
 
 
 def _open_tab(session: Session, name: str) -> None:
@@ -126,6 +130,7 @@ def bar_value(session: Session, whole: bool) -> dict[str, Any]:
         "layer": selection.layer,
         "step": selection.step,
         "plan": selection.plan,
+        "tab": selection.tab,
         "query": to_query(selection, opened),
         "says": says(opened, selection),
     }

@@ -2,7 +2,7 @@
 
 from workbench.components.bar import selection_bar
 from workbench.components.facts import facts, notice
-from workbench.components.part import Part
+from workbench.components.part import Part, encoded
 from workbench.components.pictures import pictures
 from workbench.components.plot import PLOTLY_JS, plot
 from workbench.components.progress import progress
@@ -11,6 +11,7 @@ from workbench.components.table import table
 __all__ = [
     "PLOTLY_JS",
     "Part",
+    "encoded",
     "facts",
     "notice",
     "pictures",

@@ -1,7 +1,7 @@
 // props.value = {model, capture, layers, timesteps, layer, step, plan, query, says}; see bar.py.
 const $ = selector => element.querySelector(selector);
 const select = $('select'), range = $('input'), link = $('.wb-link');
-let timesteps = [];
+let timesteps = [], open = null;
 
 function fillLayers(layers) {
   select.replaceChildren();
@@ -31,8 +31,9 @@ function remember(query) {
 }
 
 function draw() {
-  const value = props.value;
+  const value = JSON.parse(props.value || 'null');
   if (!value) return;
+  open = value.tab;
   if (value.layers) fillLayers(value.layers);
   if (value.timesteps) { timesteps = value.timesteps; range.max = timesteps.length - 1; }
   $('.wb-model').textContent = value.model;
@@ -58,10 +59,14 @@ async function copy() {
   setTimeout(() => { link.textContent = 'Copy link'; }, 2000);
 }
 
-select.addEventListener('change', () => trigger('select', {index: 0, value: {layer: select.value}}));
+// An event of its own for every tab; Gradio finds these names here.
+const TABS = ['explore', 'time', 'shortcuts', 'quantize', 'compare'];
+const choose = value => trigger(TABS.find(tab => tab === open), {index: 0, value});
+
+select.addEventListener('change', () => choose({layer: select.value}));
 range.addEventListener('input', () => {
   showStep(range.value);
-  trigger('select', {index: 0, value: {step: Number(range.value)}});
+  choose({step: Number(range.value)});
 });
 link.addEventListener('click', copy);
 watch('value', draw);

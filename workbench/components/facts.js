@@ -18,7 +18,7 @@ function tile({name, value, unit, note}) {
 }
 
 function draw() {
-  const value = props.value || {};
+  const value = JSON.parse(props.value || '{}');
   heading.textContent = value.title || '';
   heading.hidden = !value.title;
   sentence.textContent = value.text || '';

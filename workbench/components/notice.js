@@ -2,7 +2,7 @@
 const box = element.querySelector('.wb-notice');
 
 function draw() {
-  const value = props.value;
+  const value = JSON.parse(props.value || 'null');
   box.textContent = value ? value.text : '';
   box.className = value && value.text ? `wb-notice wb-${value.kind}` : 'wb-notice';
 }

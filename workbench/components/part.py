@@ -1,8 +1,10 @@
 """A component whose markup never changes and whose data reaches the page only as text.
 
 Layer names come from other people's files. The template is therefore constant, the value
-travels as JSON, and the scripts beside this file write it with `textContent`. These are
-instances of `gr.HTML`, not subclasses: Gradio writes a stub file beside every subclass.
+travels as JSON, and the scripts beside this file write it with `textContent`. The JSON stays one
+string: Gradio copies every output of an event, and deep copies cost more than drawing them.
+
+These are instances of `gr.HTML`, not subclasses: Gradio writes a stub file beside every subclass.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import orjson
 
 Part = gr.HTML
 Builder = Callable[..., Part]
@@ -23,7 +26,7 @@ def part(template: str, script: str, head: str | None = None) -> Builder:
 
     def build(value: Any = None, **options: Any) -> Part:
         return gr.HTML(
-            value,
+            None if value is None else encoded(value),
             html_template=template,
             js_on_load=code,
             head=head,
@@ -32,3 +35,9 @@ def part(template: str, script: str, head: str | None = None) -> Builder:
         )
 
     return build
+
+
+def encoded(value: Any) -> str:
+    """A value as the JSON text that a part's script reads; `<` never appears in it."""
+    text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return text.replace("<", "\\u003c")

@@ -17,7 +17,7 @@ function slide() {
 }
 
 function draw() {
-  const value = props.value;
+  const value = JSON.parse(props.value || 'null');
   root.hidden = !value;
   if (!value) return;
   const {captions} = value;

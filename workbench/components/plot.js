@@ -1,6 +1,6 @@
 // Draws props.value = {data, layout}; see plot.py. Colours follow the page's theme.
 const box = element.querySelector('.plot');
-let bound = false, rows = null, cell = null, queued = false;
+let bound = false, figure = null, rows = null, cell = null, queued = false;
 
 const colour = (name, fallback) =>
   getComputedStyle(document.body).getPropertyValue(name).trim() || fallback;
@@ -22,7 +22,7 @@ function marker() {
   const line = {color: '#D55E00', width: 1};
   const mark = (x0, x1, y0, y1, width) => ({type: 'rect', xref: 'x', yref: 'y', x0, x1, y0, y1,
     line: {...line, width}});
-  const {row, column} = cell, columns = props.value.layout.meta.columns;
+  const {row, column} = cell, columns = figure.layout.meta.columns;
   return [
     {...mark(-0.5, columns - 0.5, row, row, 1), type: 'line'},
     {...mark(column, column, -0.5, rows.length - 0.5, 1), type: 'line'},
@@ -48,12 +48,12 @@ function onKey(event) {
   if (!rows || !cell || !move[event.key]) return;
   event.preventDefault();
   const clamp = (value, size) => Math.max(0, Math.min(size - 1, value));
-  const [down, right] = move[event.key], columns = props.value.layout.meta.columns;
+  const [down, right] = move[event.key], columns = figure.layout.meta.columns;
   choose(clamp(Math.max(cell.row, 0) + down, rows.length), clamp(cell.column + right, columns));
 }
 
 async function draw() {
-  const figure = props.value;
+  figure = JSON.parse(props.value || 'null');
   if (!figure || !figure.data || !box.clientWidth || !window.Plotly) return;
   const meta = figure.layout.meta || {};
   rows = meta.rows || null;

@@ -3,7 +3,7 @@ const root = element.querySelector('.wb-progress');
 const bar = root.querySelector('progress'), text = root.querySelector('p');
 
 function draw() {
-  const value = props.value;
+  const value = JSON.parse(props.value || 'null');
   root.hidden = !value;
   if (!value) return;
   root.dataset.state = value.state;

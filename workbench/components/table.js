@@ -2,6 +2,7 @@
 const root = element.querySelector('.wb-table');
 const head = root.querySelector('thead tr'), body = root.querySelector('tbody');
 let order = null; // {column, up}
+let value = null;
 
 function shown(value) {
   if (value === null || value === undefined) return '–';
@@ -38,7 +39,7 @@ function header(column, index) {
 }
 
 function rowOf(index) {
-  const {rows, keys, selected} = props.value, row = document.createElement('tr');
+  const {rows, keys, selected} = value, row = document.createElement('tr');
   row.append(...rows[index].map(cellOf));
   if (!keys) return row;
   const pick = () => trigger('select', {index, value: keys[index]});
@@ -50,7 +51,7 @@ function rowOf(index) {
 }
 
 function draw() {
-  const value = props.value;
+  value = JSON.parse(props.value || 'null');
   root.hidden = !value;
   if (!value) return;
   root.querySelector('caption').textContent = value.caption || '';

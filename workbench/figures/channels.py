@@ -21,24 +21,24 @@ def channels(stats: ActivationStats, seam: int | None = None) -> Figure:
         [_ranges(low, high, part, colour, name) for part, colour, name in parts],
         f"Ranges of {count} channels",
         210,
-        barmode="overlay",
-        bargap=0.1,
         showlegend=bool(seam),
-        margin={"l": 56, "r": 12, "t": 28 if seam else 8, "b": 44},
+        margin={"l": 62, "r": 12, "t": 28 if seam else 8, "b": 44},
         xaxis=axis("channel (index)", range=[-0.6, count - 0.4], showgrid=False),
         yaxis=axis(UNITS, zeroline=True),
     )
 
 
 def _ranges(low: Any, high: Any, part: slice, colour: str, name: str) -> dict[str, Any]:
-    width = high[part] - low[part]
+    """One upright bar a channel, all of them one path."""
+    x, y = np.full((2, part.stop - part.start, 3), np.nan)
+    x[:, 0] = x[:, 1] = np.arange(part.start, part.stop)
+    y[:, 0], y[:, 1] = low[part], high[part]
     return {
-        "type": "bar",
-        "x": packed(np.arange(len(low))[part]),
-        "y": packed(width),
-        "base": packed(low[part]),
+        "type": "scatter",
+        "mode": "lines",
+        "x": packed(x.ravel()),
+        "y": packed(y.ravel()),
         "name": {"h": "h: from the layer below", "skip": "skip: from the way down"}.get(name, name),
-        "marker": {"color": colour, "line": {"width": 0}},
-        "customdata": packed(high[part]),
-        "hovertemplate": "channel %{x}: %{base:.3g} to %{customdata:.3g}<extra></extra>",
+        "line": {"color": colour, "width": max(1.5, 260 / len(low))},
+        "hovertemplate": "channel %{x}: %{y:.3g}<extra></extra>",
     }

@@ -48,31 +48,31 @@ def histogram(
         window: least and greatest value on the axis, the same for every timestep of a layer.
     """
     low, high = levels.limits
-    centers, counts = stats.histogram.centers, stats.histogram.counts
-    clipped = (centers < low) | (centers > high)
-    data = [
-        _bars(centers[~clipped], counts[~clipped], stats.histogram.width, BLUE, "kept"),
-        _bars(centers[clipped], counts[clipped], stats.histogram.width, ORANGE, "clipped"),
-        _rug(levels),
-    ]
     x0, x1 = min(window[0], low), max(window[1], high)
     pad = 0.03 * (x1 - x0)
+    bottom, top = _count_range(stats.histogram.counts, log)
     return figure(
-        data,
+        [
+            *_outlines(stats, low, high, bottom),
+            _lines(levels.values, bottom, top, {"color": GREEN, "width": 1}, "level")
+            if 2**levels.bits <= FEW_LEVELS
+            else {"type": "scatter"},
+            _lines(
+                [low, high], bottom, top, {"color": ORANGE, "width": 2, "dash": "dash"}, "limit"
+            ),
+            _rug(levels),
+        ],
         f"Histogram of {stats.sampled} values with {2**levels.bits} levels from {low:.3g} to "
         f"{high:.3g}",
         330,
-        barmode="overlay",
-        bargap=0,
-        shapes=[*_level_lines(levels), _limit(low), _limit(high)],
         annotations=[_note(low, "clips below", "left"), _note(high, "clips above", "right")],
-        margin={"l": 56, "r": 12, "t": 28, "b": 44},
+        margin={"l": 62, "r": 12, "t": 26, "b": 44},
         xaxis=axis(f"activation value ({UNITS})", range=[x0 - pad, x1 + pad], anchor="y2"),
         yaxis=axis(
             "values per bin (count)",
             domain=[0.1, 1],
             type="log" if log else "linear",
-            range=_count_range(counts, log),
+            range=list(np.log10([bottom, top])) if log else [bottom, top],
             exponentformat="power",
             dtick=1 if log else None,
         ),
@@ -80,45 +80,66 @@ def histogram(
     )
 
 
-def _bars(x: Array, y: Array, width: float, colour: str, name: str) -> dict[str, Any]:
+def _outlines(stats: ActivationStats, low: float, high: float, bottom: float) -> list[Any]:
+    """The histogram as two areas, kept and clipped: two paths draw faster than 512 bars."""
+    edges = stats.histogram.edges
+    # Bins are cut at the limits, so that the colours change exactly there.
+    cuts = np.unique(np.concatenate([edges, np.clip([low, high], edges[0], edges[-1])]))
+    middle = (cuts[1:] + cuts[:-1]) / 2
+    heights = stats.histogram.counts[np.searchsorted(edges, middle) - 1]
+    kept = (middle > low) & (middle < high)
+    return [
+        _area(cuts, np.where(kept, heights, 0), bottom, BLUE, "kept"),
+        _area(cuts, np.where(kept, 0, heights), bottom, ORANGE, "clipped"),
+    ]
+
+
+def _area(cuts: Array, heights: Array, bottom: float, colour: str, name: str) -> dict[str, Any]:
+    used = np.flatnonzero(heights)
+    if used.size == 0:
+        return {"type": "scatter", "name": name, "x": [], "y": []}
+    part = slice(used[0], used[-1] + 1)
+    inner = np.repeat(np.maximum(heights[part], bottom), 2)
+    x = np.repeat(cuts[part.start : part.stop + 1], 2)
     return {
-        "type": "bar",
+        "type": "scatter",
+        "mode": "lines",
         "x": packed(x),
-        "y": packed(y),
-        "width": width,
+        "y": packed(np.concatenate([[bottom], inner, [bottom]])),
+        "fill": "toself",
+        "fillcolor": colour,
+        "line": {"width": 0},
         "name": name,
-        "marker": {"color": colour, "line": {"width": 0}},
-        "hovertemplate": f"%{{x:.3g}}: %{{y}} values, {name}<extra></extra>",
+        "hovertemplate": f"%{{x:.3g}}: %{{y:.0f}} values, {name}<extra></extra>",
+    }
+
+
+def _lines(
+    places: Any, bottom: float, top: float, line: dict[str, Any], name: str
+) -> dict[str, Any]:
+    """Vertical lines as one path."""
+    x, y = np.full((len(places), 3), np.nan), np.full((len(places), 3), np.nan)
+    x[:, 0] = x[:, 1] = places
+    y[:, 0], y[:, 1] = bottom, top
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": packed(x.ravel()),
+        "y": packed(y.ravel()),
+        "line": line,
+        "name": name,
+        "opacity": 1 if name == "limit" else 0.6,
+        "hoverinfo": "skip",
     }
 
 
 def _rug(levels: Levels) -> dict[str, Any]:
     values = levels.values
     return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": packed(values),
-        "y": [0] * len(values),
+        **_lines(values, -1, 1, {"color": GREEN, "width": 1}, "level"),
         "yaxis": "y2",
-        "name": "levels",
-        "marker": {"symbol": "line-ns-open", "size": 12, "color": GREEN},
-        "hovertemplate": "level %{x:.3g}<extra></extra>",
+        "opacity": 1,
     }
-
-
-def _level_lines(levels: Levels) -> list[dict[str, Any]]:
-    if 2**levels.bits > FEW_LEVELS:
-        return []
-    line = {"color": GREEN, "width": 1}
-    return [{**_vertical(float(x)), "line": line, "opacity": 0.55} for x in levels.values]
-
-
-def _limit(x: float) -> dict[str, Any]:
-    return {**_vertical(x), "line": {"color": ORANGE, "width": 2, "dash": "dash"}}
-
-
-def _vertical(x: float) -> dict[str, Any]:
-    return {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
 
 
 def _note(x: float, text: str, anchor: str) -> dict[str, Any]:
@@ -135,6 +156,6 @@ def _note(x: float, text: str, anchor: str) -> dict[str, Any]:
     }
 
 
-def _count_range(counts: Array, log: bool) -> list[float]:
+def _count_range(counts: Array, log: bool) -> tuple[float, float]:
     top = max(float(counts.max()), 1.0)
-    return [-0.3, np.log10(top) + 0.1] if log else [0.0, top * 1.05]
+    return (0.5, top * 1.3) if log else (0.0, top * 1.05)

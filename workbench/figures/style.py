@@ -34,7 +34,7 @@ def figure(data: list[dict[str, Any]], label: str, height: int, **layout: Any) -
 
 def axis(title: str, **settings: Any) -> dict[str, Any]:
     """An axis with a title that says its unit."""
-    return {"title": {"text": title, "standoff": 8}, "automargin": True, **settings}
+    return {"title": {"text": title, "standoff": 8}, **settings}
 
 
 def timestep_axis(timesteps: Array, **settings: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from workbench.views import cell
 
 ESTIMATOR_TITLES = {"minmax": "Min-max", "percentile": "Percentile 99.99", "lp": "Least Lp error"}
 KIND_TITLES = {"all": "All", "conv": "Convolutions", "linear": "Linear", "attention": "Attention"}
+CONTROLS = ("stat", "kind", "bits", "symmetric", "estimator", "scope", "log", "find")
 
 
 class Explore:
@@ -44,23 +45,9 @@ class Explore:
         with gr.Accordion("The same numbers as tables", open=False):
             self.numbers = table(elem_id="cell-numbers")
             self.over_time = table(elem_id="layer-numbers")
-        self.outputs = [
-            self.stat,
-            self.kind,
-            self.find,
-            self.explanation,
-            self.map,
-            self.facts,
-            self.histogram,
-            self.channels,
-            self.bits,
-            self.symmetric,
-            self.estimator,
-            self.scope,
-            self.log,
-            self.numbers,
-            self.over_time,
-        ]
+        self.detail = [self.facts, self.histogram, self.channels, self.numbers, self.over_time]
+        self.controls = [getattr(self, name) for name in CONTROLS]
+        self.rest = [self.explanation, self.map, *self.controls]
 
     def _build_map(self) -> None:
         with gr.Row():
@@ -96,10 +83,12 @@ class Explore:
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
-        for name in ("stat", "kind", "bits", "symmetric", "estimator", "scope", "log"):
-            page.on(getattr(self, name).input, setting(name), [getattr(self, name)])
-        page.on(self.find.input, _find, [self.find])
-        page.on_part(self.map, _choose_cell)
+        overview = [*self.detail, self.explanation, self.map]
+        for name in CONTROLS[:-1]:
+            control = getattr(self, name)
+            page.on(control.input, setting(name), [control], overview)
+        page.on(self.find.input, _find, [self.find], overview)
+        page.on_part(self.map.select, _choose_cell, self.detail)
 
     def paint(self, session: Session) -> Updates:
         """The selected cell, and the heatmap if it has changed."""
@@ -117,8 +106,7 @@ class Explore:
         }
 
     def _paint_controls(self, selection: Selection) -> Updates:
-        names = ("stat", "kind", "find", "bits", "symmetric", "estimator", "scope", "log")
-        return {getattr(self, name): getattr(selection, name) for name in names}
+        return {getattr(self, name): getattr(selection, name) for name in CONTROLS}
 
     def _paint_map(self, session: Session) -> Updates:
         selection, opened = session.selection, session.opened
