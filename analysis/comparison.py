@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.metrics import frechet, frechet_to_data, psnr, sqnr_db, ssim
+from analysis.metrics.frechet import frechet, frechet_to_data
+from analysis.metrics.image import psnr, ssim
+from analysis.metrics.sqnr import sqnr_db
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.trajectory import (

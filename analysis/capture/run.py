@@ -107,9 +107,7 @@ def sample_into(
     """Run the whole sampling under observation."""
     told = condition(model, spec.prompt, spec.guidance_scale)
     done, total = 0, len(recorder.timesteps) * len(list(batches(spec.samples, batch)))
-    with observed(
-        model.denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass
-    ):
+    with observed(model.denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass):
         for first, count in batches(spec.samples, batch):
             recorder.begin_batch(first, count)
             for step in trajectory(model, spec, first, count, told):
@@ -122,3 +120,10 @@ def sample_into(
 def peak_megabytes() -> float:
     """Most memory this process has held so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def statistics_megabytes(model: ModelHandle, steps: int, bins: int = DEFAULT_BINS) -> float:
+    """About how many MB the statistics of all layers over `steps` timesteps take in memory."""
+    tensors = len(observed_layers(model, None))
+    channels = sum(layer.shape[1] for layer in model.layers if len(layer.shape) > 1)
+    return steps * (tensors * (bins * 4 + 24) + channels * 2 * 4) / 1e6

@@ -132,7 +132,7 @@ def _digest(text: str, tensors: Mapping[str, Array]) -> str:
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         sha.update(f"{name} {array.dtype} {array.shape}".encode())
-        sha.update(memoryview(array).cast("B"))
+        sha.update(array.tobytes())
     return sha.hexdigest()
 
 
@@ -173,7 +173,7 @@ def _deflate(tensors: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Any
         if tensor.nbytes >= 2**16
     }
     packed = {
-        name: np.frombuffer(zlib.compress(np.ascontiguousarray(tensors[name])), dtype=np.uint8)
+        name: np.frombuffer(zlib.compress(tensors[name].tobytes()), dtype=np.uint8)
         for name in kinds
     }
     return {**tensors, **packed}, kinds
@@ -201,9 +201,7 @@ def _unpack(tensors: Mapping[str, Array]) -> list[LayerStats]:
         low, high = tensors["channel_min"][:, part], tensors["channel_max"][:, part]
         if low.shape != high.shape or low.shape[0] != len(tensors["timesteps"]):
             raise ValueError("its columns differ in length")
-        groups.append(
-            LayerStats(**columns, histogram=histogram, channel_min=low, channel_max=high)
-        )
+        groups.append(LayerStats(**columns, histogram=histogram, channel_min=low, channel_max=high))
     return groups
 
 

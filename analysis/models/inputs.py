@@ -14,7 +14,7 @@ def smallest_inputs(denoiser: nn.Module, batch: int = 1) -> dict[str, Any]:
     reference = next(denoiser.parameters())
     levels = len(config.block_out_channels)
     size = 2**levels  # the lowest level still holds 2 x 2 positions
-    zeros = {"device": reference.device, "dtype": reference.dtype}
+    zeros: dict[str, Any] = {"device": reference.device, "dtype": reference.dtype}
     inputs: dict[str, Any] = {
         "sample": torch.zeros(batch, config.in_channels, size, size, **zeros),
         "timestep": torch.tensor(1, device=reference.device),

@@ -137,6 +137,4 @@ def _with_operands(denoiser: nn.Module, recorder: _Recorder) -> Iterable[LayerRe
         weight = recorder.modules[name].weight
         yield LayerRef(name, "conv" if weight.ndim == 4 else "linear", shape=tuple(weight.shape))
         if name in values:
-            yield from (
-                LayerRef(f"{values[name]}#{tap}", "attention", tap) for tap in OPERANDS
-            )
+            yield from (LayerRef(f"{values[name]}#{tap}", "attention", tap) for tap in OPERANDS)

@@ -106,7 +106,7 @@ def _load_denoiser(folder: Path) -> nn.Module:
         )
     _refuse_pickles(folder / "unet")
     try:
-        denoiser, info = getattr(diffusers, class_name).from_pretrained(
+        denoiser, info = getattr(diffusers, str(class_name)).from_pretrained(
             folder,
             subfolder="unet",
             use_safetensors=True,
@@ -133,7 +133,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_pickles(folder: Path) -> None:
-    pickles = [p.name for suffix in ("bin", "pt", "ckpt", "pth") for p in folder.glob(f"*.{suffix}")]
+    pickles = [p.name for p in folder.glob("*.*") if p.suffix in (".bin", ".pt", ".ckpt", ".pth")]
     if pickles and not list(folder.glob("*.safetensors")):
         raise UserError(
             f"{folder} holds only pickled weights ({pickles[0]}), which can run code when they "

@@ -1,0 +1,95 @@
+"""A run is a folder with what a command made and `manifest.json`: how, from what, by what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import UserError
+
+MANIFEST = "manifest.json"
+CAPTURE_FILE = "capture.safetensors"
+RUNS = Path("runs")
+_PACKAGES = ("torch", "diffusers", "numpy", "safetensors")
+
+
+def new_run(kind: str, out: str | Path | None) -> Path:
+    """The folder of a new run: the given one, or a fresh one under `runs/`.
+
+    Raises:
+        UserError: when the given folder holds something that is no run.
+    """
+    if out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        return _unused(RUNS / f"{kind}-{stamp}")
+    folder = Path(out)
+    if folder.is_file():
+        raise UserError(f"{folder} is a file; give --out a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder} holds something else; give --out a new folder.")
+    return folder
+
+
+def write_manifest(run: Path, kind: str, arguments: Mapping[str, Any]) -> None:
+    """Write the manifest, with a digest of every other file of the run."""
+    files = sorted(p for p in run.rglob("*") if p.is_file() and p.name != MANIFEST)
+    manifest = {
+        "kind": kind,
+        "arguments": dict(arguments),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "digests": {
+            p.relative_to(run).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+        },
+    }
+    temporary = run / f".{MANIFEST}.{os.getpid()}.part"
+    try:
+        temporary.write_text(json.dumps(manifest, indent=1, default=str))
+        os.replace(temporary, run / MANIFEST)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"{run} could not be written ({error.strerror or error}); make room or choose "
+            "another place."
+        ) from error
+
+
+def find_run(run: str | Path, runs: Path = RUNS) -> Path:
+    """A run by its folder, or by its name under `runs/`."""
+    for path in (Path(run), runs / str(run)):
+        if path.exists():
+            return path
+    raise UserError(f"There is no run {run}; give a folder that a command wrote.")
+
+
+def find_capture(run: str | Path) -> Path:
+    """The capture file of a run, or the file itself."""
+    path = find_run(run)
+    inside = path / CAPTURE_FILE
+    if path.is_dir() and not inside.is_file():
+        raise UserError(f"{path} holds no capture; make one with `capture --out {path}`.")
+    return inside if path.is_dir() else path
+
+
+def _unused(folder: Path) -> Path:
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
