@@ -16,7 +16,7 @@ TABS = ("explore", "time", "shortcuts", "quantize", "compare")
 KINDS = ("all", "conv", "linear", "attention")
 ESTIMATORS = ("minmax", "percentile", "lp")
 SCOPES = ("all", "step")
-TIME_PLOTS = ("ridge", "density", "bands")
+TIME_PLOTS = ("ridge", "density", "bands", "boxes")
 BITS = (2, 3, 4, 5, 6, 7, 8)
 PLAN_BITS = (*BITS, 32)
 
