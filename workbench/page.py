@@ -56,6 +56,7 @@ class Page:
     def __init__(self, settings: Settings, store: SessionStore, views: Sequence[View]) -> None:
         self.settings, self.store, self.views = settings, store, views
         self.jobs = JobQueue()
+        self.models: dict[str, Any] = {}  # loaded ones by name, used by jobs only
         self.bar: Part
         self.notice: Part
         self.bar_value: Callable[[Session, bool], Any]

@@ -18,8 +18,10 @@ from workbench.page import Page, Settings, Updates, View, sent
 from workbench.selection import first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
 from workbench.views.cell import says
+from workbench.views.compare import Compare
 from workbench.views.explore import Explore
 from workbench.views.over_time import OverTime
+from workbench.views.quantize import Quantize
 from workbench.views.shortcuts import Shortcuts
 
 STYLE = Path(__file__).parents[1] / "assets" / "css" / "workbench.css"
@@ -31,7 +33,7 @@ def build_page(settings: Settings) -> gr.Blocks:
     bundled_capture()
     gr.set_static_paths([PLOTLY_JS])
     store = SessionStore(lambda key: _new_session(key, settings))
-    page = Page(settings, store, [Explore(), OverTime(), Shortcuts()])
+    page = Page(settings, store, [Explore(), OverTime(), Shortcuts(), Quantize(), Compare()])
     page.bar_value = bar_value
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         _lay_out(page)

@@ -19,7 +19,6 @@ from workbench.figures.style import (
     figure,
     packed,
     plain,
-    timestep_axis,
 )
 
 KINDS = {"conv": (BLUE, "circle"), "linear": (GREEN, "square"), "attention": (PINK, "diamond")}
@@ -78,12 +77,12 @@ def _measured(names: Sequence[str], values: Sequence[float | None]) -> dict[str,
     }
 
 
-def divergence(values: Sequence[float], timesteps: Array) -> Figure:
+def divergence(values: Sequence[float]) -> Figure:
     """|x_q - x| / |x| after every step, in percent."""
     trace = {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": list(range(len(values))),
+        "x": list(range(1, len(values) + 1)),
         "y": [100 * v for v in values],
         "line": {"color": ORANGE, "width": 2},
         "marker": {"size": 4},
@@ -93,6 +92,6 @@ def divergence(values: Sequence[float], timesteps: Array) -> Figure:
         [trace],
         "Distance between the float and the quantized run after every step",
         300,
-        xaxis=timestep_axis(timesteps),
+        xaxis=axis("sampling step (noise → picture)"),
         yaxis=axis("|x_q - x| / |x| (%)", rangemode="tozero"),
     )

@@ -1,0 +1,108 @@
+"""A button that starts long work, its progress, and the Cancel beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from analysis.errors import UserError
+from workbench.components import Part, progress
+from workbench.jobs import Job, Work
+from workbench.page import Page, Updates, sent
+from workbench.session import Session
+
+LOOK = 0.2  # seconds between looks at a running job
+Prepare = Callable[..., Work]  # (session, *values) -> work; `UserError` for bad values
+
+
+class Runner:
+    """Start and Cancel side by side, with the progress of what was started below."""
+
+    def __init__(self, name: str, start: str, elem_id: str) -> None:
+        self.name = name
+        with gr.Row(elem_classes="wb-run"):
+            self.start = gr.Button(start, variant="primary", elem_id=elem_id, min_width=120)
+            self.cancel = gr.Button(
+                "Cancel", interactive=False, elem_id=f"{elem_id}-cancel", min_width=90
+            )
+        self.progress: Part = progress(elem_id=f"{elem_id}-progress")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What changes while the work runs."""
+        return [self.start, self.cancel, self.progress]
+
+    def wire(self, page: Page, prepare: Prepare, inputs: Sequence[Any]) -> None:
+        """Start runs what `prepare` returns, in turn with all visitors' work."""
+
+        async def run(request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
+            session = page.store.get(str(request.session_hash))
+            try:
+                work = prepare(session, *values)
+                job = page.jobs.submit(Job(session.key, self.name, work))
+            except UserError as error:
+                yield sent({page.notice: {"kind": "error", "text": str(error)}})
+                return
+            try:
+                async for update in self._follow(page, job):
+                    yield sent(update)
+            finally:
+                if not job.over:
+                    page.jobs.cancel(session.key)
+            yield sent({**page.paint(session, whole=True), **self._ended(page, job)})
+
+        # The page's own queue decides whose turn it is and can say so; Gradio's must not wait.
+        self.start.click(
+            run,
+            list(inputs),
+            [*page.outputs, *self.outputs],
+            concurrency_limit=None,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        self.cancel.click(_cancel(page), queue=False, show_progress="hidden")
+
+    async def _follow(self, page: Page, job: Job) -> AsyncIterator[Updates]:
+        shown = None
+        while not job.over:
+            now = job.shown(page.jobs.place(job))
+            if now != shown:
+                shown = now
+                yield {
+                    self.progress: now,
+                    self.start: gr.Button(interactive=False),
+                    self.cancel: gr.Button(interactive=True),
+                    page.notice: None,
+                }
+            await asyncio.sleep(LOOK)
+
+    def _ended(self, page: Page, job: Job) -> Updates:
+        failed = {"kind": "error", "text": job.error} if job.state == "failed" else None
+        return {
+            self.progress: job.shown(),
+            self.start: gr.Button(interactive=True),
+            self.cancel: gr.Button(interactive=False),
+            page.notice: failed,
+        }
+
+
+def _cancel(page: Page) -> Callable[[gr.Request], None]:
+    def cancel(request: gr.Request) -> None:
+        page.jobs.cancel(str(request.session_hash))
+
+    return cancel
+
+
+def model_of(session: Session, loaded: dict[str, Any]) -> Any:
+    """The session's model, loaded when it is first needed; the last two stay in memory."""
+    from analysis.models.load import load_model
+
+    name = session.model_name
+    if name not in loaded:
+        while len(loaded) >= 2:
+            loaded.pop(next(iter(loaded)))
+        loaded[name] = load_model(name)
+    return loaded[name]
