@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class HostSummary:
 
     @property
     def finite(self) -> bool:
-        return bool(np.isfinite(self.m2))  # any NaN or infinity reaches it
+        return math.isfinite(self.m2)  # any NaN or infinity reaches it
 
     @property
     def far_off(self) -> bool:
@@ -75,22 +76,27 @@ class HostSummary:
 
 
 def to_host(summaries: Sequence[Summary]) -> list[HostSummary]:
-    """Wait for the device once, for all tensors together."""
-    low, high, total, norms, values = (
-        _fetch([getattr(s, name) for s in summaries])
-        for name in ("low", "high", "total", "norms", "values")
+    """Wait for the device once, for all groups together; their members in order."""
+    low, high, total, norms = (
+        _fetch([getattr(s, name) for s in summaries]) for name in ("low", "high", "total", "norms")
     )
+    values = iter(_fetch([v for s in summaries for v in s.values]))
     rows = []
     for i, summary in enumerate(summaries):
-        count = summary.per_channel * low[i].size
-        offset = float(total[i].sum(dtype=np.float64)) / count
-        power = float(np.square(norms[i], dtype=np.float64).sum())
-        m2 = max(0.0, power - count * offset**2) if np.isfinite(power) else np.nan
-        rows.append(HostSummary(count, summary.center + offset, m2, low[i], high[i], values[i]))
+        count = summary.per_channel * low[i].shape[1]
+        offset = total[i].sum(axis=1, dtype=np.float64) / count  # [G]
+        power = np.square(norms[i], dtype=np.float64).sum(axis=(1, 2))  # [G]
+        m2 = np.where(np.isfinite(power), np.maximum(power - count * offset**2, 0.0), np.nan)
+        means = (summary.center + offset).tolist()
+        for g, (mean, spread) in enumerate(zip(means, m2.tolist(), strict=True)):
+            rows.append(HostSummary(count, mean, spread, low[i][g], high[i][g], next(values)))
     return rows
 
 
 def _fetch(parts: Sequence[torch.Tensor]) -> list[Array]:
     joined = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
-    ends = np.cumsum([part.numel() for part in parts])
-    return np.split(joined, ends[:-1])
+    out, end = [], 0
+    for part in parts:
+        begin, end = end, end + part.numel()
+        out.append(joined[begin:end].reshape(part.shape))
+    return out

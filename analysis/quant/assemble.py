@@ -63,8 +63,8 @@ def assemble(
     for name, operands in _attention_operands(qparams).items():
         attention = denoiser.get_submodule(name)
         assert isinstance(attention, Attention)
-        device = attention.to_q.weight.device
-        attention.set_processor(QuantAttnProcessor(operands, device))
+        processor = QuantAttnProcessor(operands, attention.to_q.weight.device)
+        attention.set_processor(processor.train(attention.training))
     return handle.with_denoiser(denoiser)
 
 

@@ -73,9 +73,8 @@ class QuantAttnProcessor(nn.Module):
             if mask is not None:
                 own = mask if mask.shape[2] == 1 else mask[:, :, start : start + rows]
                 scores = _masked(scores, own)
-            # Half precision sums its exponentials in single, as the fused kernel does.
-            shares = scores.float().softmax(dim=-1).to(v.dtype)  # [N, heads, l, S]
-            parts.append(self.softmax(shares) @ v)
+            shares = self.softmax(scores.softmax(dim=-1))  # [N, heads, l, S]
+            parts.append(shares @ v)  # [N, heads, l, D]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 

@@ -90,10 +90,9 @@ class QuantLayer(nn.Module):
 
 
 def _rounded(weight: Tensor, qparams: QParams) -> Tensor:
-    """The weight on its grid, in its own memory layout: convolutions take another path in each."""
+    """The weight on its grid, in its own dtype and memory layout."""
     scale, zero_point = qparams.tensors(weight.device)
-    rounded = fake_quantize(weight.float(), scale, zero_point, qparams.bits)
-    return torch.empty_like(weight).copy_(rounded)
+    return fake_quantize(weight.float(), scale, zero_point, qparams.bits).to(weight.dtype)
 
 
 class QuantConv2d(QuantLayer, nn.Conv2d):

@@ -47,8 +47,9 @@ def quantize(
     overrides = options.pop("overrides", None)
     config = make_config(chosen, preset, options)
     full_plan = _plan(chosen, plan, config, overrides, options)
-    full_plan.resolve(handle)  # a glob that matches nothing is noticed before any long work
-    if calibration is None and needs_calibration(full_plan, handle):
+    # Resolving the plan here notices a glob that matches nothing before any long work.
+    needed = needs_calibration(full_plan, handle)
+    if calibration is None and needed:
         calibration = chosen.calibrate(handle, seed, progress, should_stop)
     return chosen.run(handle, calibration, full_plan, config, progress, should_stop)
 
