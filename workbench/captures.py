@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +19,11 @@ import numpy as np
 from analysis.capture.store import BUNDLED_CAPTURE, load_capture, save_capture
 from analysis.errors import UserError
 from analysis.records import Array, Capture, LayerRef
+from analysis.runs import CAPTURE_FILE, write_manifest
 from workbench.statistics import STATISTICS, Grid
 
 BUNDLED = "bundled"
-_ID = re.compile(r"capture-[0-9a-z]{4,40}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # a folder's name, never a path
 _REMEMBERED = 24  # heatmaps and reports a capture keeps
 
 
@@ -102,9 +108,33 @@ def open_file(path: str | Path, key: str) -> OpenCapture:
     return OpenCapture(key, capture)
 
 
-def keep(capture: Capture, key: str, runs: Path) -> None:
-    """Save a capture in the runs folder, where a link can find it again."""
-    save_capture(capture, runs / f"{key}.safetensors")
+def keep_new(capture: Capture, runs: Path) -> str:
+    """Save a capture as a run, where a link and the command line find it; its name."""
+    name = f"capture-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    save_capture(capture, runs / name / CAPTURE_FILE)
+    arguments = {"model": capture.model, **asdict(capture.spec), "from": "workbench"}
+    write_manifest(runs / name, "capture", arguments)
+    return name
+
+
+def keep_file(path: Path, runs: Path) -> str:
+    """Copy an uploaded capture into the runs folder, once for each content; its name."""
+    content = path.read_bytes()
+    name = f"upload-{hashlib.sha256(content).hexdigest()[:12]}"
+    target = runs / name / CAPTURE_FILE
+    if not target.exists():
+        temporary = target.with_suffix(".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            os.replace(temporary, target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(
+                f"The capture could not be kept ({error.strerror}); make room in the runs folder."
+            ) from error
+        write_manifest(target.parent, "capture", {"from": "workbench upload"})
+    return name
 
 
 def find(key: str, runs: Path) -> OpenCapture:
@@ -115,7 +145,7 @@ def find(key: str, runs: Path) -> OpenCapture:
     """
     if key == BUNDLED:
         return bundled_capture()
-    path = runs / f"{key}.safetensors"
+    path = runs / key / CAPTURE_FILE
     if not _ID.fullmatch(key) or not path.is_file():
         raise UserError(f"The link names a capture that is not here ({key[:40]}).")
     return open_file(path, key)

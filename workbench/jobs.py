@@ -27,6 +27,8 @@ class Job:
         self.done, self.total, self.text = 0, 0, ""
         self.started = 0.0
         self._stop = threading.Event()
+        self._phase = (0.0, 0)  # when the present phase began, and what was done then
+        self._ends: float | None = None  # when it is expected to end
 
     @property
     def over(self) -> bool:
@@ -54,8 +56,10 @@ class Job:
 
     def shown(self, place: int = 0) -> dict[str, Any]:
         """What the progress component shows."""
+        if self.state == "queued" and place == 0:
+            return {"state": "running", "percent": None, "text": f"{self.name}: starting"}
         if self.state == "queued":
-            text = f"Waiting: number {place} in the queue, one computation runs at a time."
+            text = f"Waiting: {place} before you; one computation runs at a time."
             return {"state": "queued", "percent": None, "text": text}
         if self.state == "running":
             return {"state": "running", "percent": self.percent, "text": self._running_text()}
@@ -76,18 +80,18 @@ class Job:
         return ", ".join(part for part in parts if part)
 
     def _remaining(self) -> str:
-        spent = time.monotonic() - self._phase_started
-        if self.done < 2 or spent < 0.5:
+        if self._ends is None or self.done >= self.total:
             return ""
-        seconds = spent * (self.total - self.done) / self.done
-        return f"about {_duration(seconds)} left"
-
-    _phase_started = 0.0
+        return f"about {_duration(self._ends - time.monotonic())} left"
 
     def _report(self, done: int, total: int, text: str) -> None:
-        if self.total != total or done < self.done:
-            self._phase_started = time.monotonic()
+        now = time.monotonic()
+        if self.total != total or done < self.done:  # another phase has begun
+            self._phase = (now, done)
         self.done, self.total, self.text = done, total, text
+        since, before = self._phase
+        enough = done - before >= 2 and now - since > 0.5
+        self._ends = now + (now - since) * (total - done) / (done - before) if enough else None
 
     def _fail(self, sentence: str) -> None:
         self.state, self.error = "failed", sentence
@@ -123,9 +127,11 @@ class JobQueue:
         return job
 
     def place(self, job: Job) -> int:
-        """1 for the next in line; 0 for a job that runs or is over."""
+        """How many are before a waiting job, the running one included; 0 for any other."""
         with self._lock:
-            return self._waiting.index(job) + 1 if job in self._waiting else 0
+            if job not in self._waiting:
+                return 0
+            return self._waiting.index(job) + (self._running is not None)
 
     def cancel(self, owner: str) -> None:
         """Take the owner's waiting job out of the queue, or stop the running one."""

@@ -131,14 +131,14 @@ STATISTICS = {
             "Predicted SQNR",
             "dB",
             "How much louder the signal is than the rounding noise, if every layer gets the grid "
-            "set below. Dark is bad: at 0 dB the noise is as loud as the signal. 6 dB are one bit.",
+            "set beside the histogram. Dark is bad: at 0 dB the noise is as loud as the signal. 6 dB are one bit.",
             predicted_sqnr,
             uses_grid=True,
             reverse=True,
         ),
     )
 }
-DEFAULT_STATISTIC = "absmax"
+DEFAULT_STATISTIC = "drift"
 
 
 def quantiles(counts: Array, edges: Array, shares: Array) -> Array:

@@ -79,6 +79,7 @@ def colorbar(colours: Array, log: bool, unit: str) -> dict[str, Any]:
         "title": {"text": plain(unit), "side": "top", "font": {"size": 12}},
         "orientation": "h",
         "thickness": 12,
+        "ypad": 4,
         "len": 1.0,
         "x": 0.5,
         "y": 1.0,
@@ -99,7 +100,7 @@ def block_ticks(names: Sequence[str]) -> tuple[list[int], list[str]]:
     ticks, labels, row = [], [], 0
     for block, members in groupby(names, key=block_of):
         size = len(list(members))
-        if size >= 3 or row == 0:
+        if size >= 5:
             ticks.append(row)
             labels.append(plain(shortened(block, 16)))
         row += size

@@ -38,7 +38,7 @@ def halves(h: ActivationStats, skip: ActivationStats, log: bool = True) -> Figur
         margin={"l": 64, "r": 12, "t": 40, "b": 44},
         xaxis=axis(f"activation value ({UNITS})", range=[low - pad, high + pad]),
         yaxis=axis(
-            f"share of the half's values (% per {UNITS[:-1]})",
+            "share of values (% per unit)",
             type="log" if log else "linear",
             exponentformat="power",
             dtick=1 if log else None,
@@ -85,7 +85,7 @@ def reaches(h: ActivationStats, skip: ActivationStats) -> Figure:
         "Largest absolute value of every channel, the halves apart",
         190,
         margin={"l": 64, "r": 12, "t": 8, "b": 44},
-        xaxis=axis(f"largest |x| of a channel ({UNITS}, logarithmic)", type="log"),
+        xaxis=axis(f"largest |x| of a channel ({UNITS})", type="log"),
         yaxis=axis("", tickvals=[0, 1], ticktext=["h", "skip"], range=[-0.6, 1.6], zeroline=False),
     )
 
@@ -120,7 +120,7 @@ def scales(joint: dict[int, float], split: dict[int, float], title: str) -> Figu
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 40, "b": 44},
         xaxis=axis("bits", tickvals=bits),
-        yaxis=axis(f"SQNR of {plain(title)} (dB)"),
+        yaxis=axis(f"{plain(title)}: SQNR (dB)"),
     )
 
 

@@ -74,12 +74,12 @@ def facts(opened: OpenCapture, selection: Selection, grid: Levels) -> dict[str, 
         "title": selection.layer,
         "text": f"{layer.kind}{shape}, input at timestep {t:g} ({here.count:,} values)",
         "items": [
-            _tile("Least to greatest", f"{number(here.min)} to {number(here.max)}", UNITS),
-            _tile("Standard deviation", number(here.std), UNITS),
-            _tile("Grid step", number(grid.scale), UNITS),
+            _tile("Least to greatest", f"{number(here.min)} to {number(here.max)}", "units"),
+            _tile("Standard deviation", number(here.std), "units"),
+            _tile("Grid step", number(grid.scale), "units"),
             _tile("Levels in use", f"{used} of {2**grid.bits}", "levels"),
-            _tile("Predicted SQNR", number(ratio), "dB"),
-            _tile("Error from", f"{rounding:.0f} % rounding", f"{clipping:.0f} % clipping"),
+            _tile("Predicted SQNR", f"{ratio:.1f}", "dB"),
+            _tile("Rounding / clipping", f"{rounding:.0f} / {clipping:.0f}", "% of the error"),
         ],
     }
 

@@ -52,7 +52,9 @@ class Explore:
     def _build_map(self) -> None:
         with gr.Row():
             choices = [(s.title, s.name) for s in STATISTICS.values()]
-            self.stat = gr.Dropdown(choices, label="Colour shows", elem_id="stat", min_width=180)
+            self.stat = gr.Dropdown(
+                choices, label="Colour shows", elem_id="stat", min_width=200, scale=2
+            )
             kinds = [(KIND_TITLES[k], k) for k in KINDS]
             self.kind = gr.Dropdown(kinds, label="Layers", elem_id="kind", min_width=110)
             self.find = gr.Textbox(

@@ -135,12 +135,12 @@ def drift_facts(layer: str, stats: LayerStats, timesteps: Array) -> dict[str, An
             _tile(
                 "Widest range",
                 number(width[widest]),
-                f"activation units at t = {timesteps[widest]:g}",
+                f"units at t = {timesteps[widest]:g}",
             ),
             _tile(
                 "Narrowest",
                 number(width[narrowest]),
-                f"activation units at t = {timesteps[narrowest]:g}",
+                f"units at t = {timesteps[narrowest]:g}",
             ),
             _tile("Widest by narrowest", f"{number(ratio)}", "times"),
             _tile("Most of the grid left idle", number(lost), "bits"),

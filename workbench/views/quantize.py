@@ -12,6 +12,7 @@ from analysis.errors import UserError
 from analysis.progress import Progress, ShouldStop
 from analysis.records import Array
 from workbench.components import facts, plot, table
+from workbench.figures.heatmap import shortened
 from workbench.figures.results import layer_sqnr
 from workbench.figures.style import number
 from workbench.jobs import Work
@@ -144,7 +145,7 @@ def prediction_says(names: tuple[str, ...], values: Array, selection: Selection)
         "What the weights add is known after Apply. Click a point to select its layer.",
         "items": [
             _tile("Middle layer", f"{np.median(values[finite]):.1f}", "dB"),
-            _tile("Worst layer", f"{values[worst]:.1f}", "dB", names[worst]),
+            _tile("Worst layer", f"{values[worst]:.1f}", "dB", shortened(names[worst], 30)),
             _tile("Below 10 dB", f"{int((values[finite] < 10).sum())}", f"of {len(names)} layers"),
         ],
     }

@@ -11,7 +11,7 @@ import numpy as np
 from workbench.captures import OpenCapture
 from workbench.components import facts, plot, table
 from workbench.figures.shortcuts import halves, reaches, scales
-from workbench.figures.style import UNITS, number
+from workbench.figures.style import number
 from workbench.page import Page, Updates, setting
 from workbench.selection import Selection
 from workbench.session import Session
@@ -82,9 +82,9 @@ class Shortcuts:
             self.small: scales(
                 report.sqnr_db_small_half_joint,
                 report.sqnr_db_small_half_split,
-                f"the narrow half ({narrow})",
+                f"narrow half ({narrow})",
             ),
-            self.whole: scales(report.sqnr_db_joint, report.sqnr_db_split, "the whole input"),
+            self.whole: scales(report.sqnr_db_joint, report.sqnr_db_split, "whole input"),
         }
 
 
@@ -111,23 +111,23 @@ def verdict(report: Any, narrow: str) -> dict[str, Any]:
     if report.bimodal:
         text = (
             f"Bimodal at t = {report.timestep:g}: the halves form two humps. With one 4-bit scale "
-            f"the narrow half ({narrow}) has {number(joint)} dB, with its own {number(split)} dB."
+            f"the narrow half ({narrow}) has {joint:.1f} dB, with its own {split:.1f} dB."
         )
     else:
         text = (
             f"Not bimodal at t = {report.timestep:g}: the tests do not find two separate humps. "
-            f"A second scale still changes the narrow half ({narrow}) from {number(joint)} to "
-            f"{number(split)} dB at 4 bits."
+            f"A second scale still changes the narrow half ({narrow}) from {joint:.1f} to "
+            f"{split:.1f} dB at 4 bits."
         )
     return {
         "title": report.layer,
         "text": text,
         "items": [
-            _tile("Range of h", number(report.range_h), UNITS, f"{report.channels_h} channels"),
+            _tile("Range of h", number(report.range_h), "units", f"{report.channels_h} channels"),
             _tile(
                 "Range of skip",
                 number(report.range_skip),
-                UNITS,
+                "units",
                 f"{report.channels_skip} channels",
             ),
             _tile("Wide by narrow", number(report.range_ratio), "times", "1 would be equal"),
