@@ -1,0 +1,47 @@
+"""`python -m benchmarks [NAME ...] [--json]`: run benchmarks, print one object or line each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.capture_cost import capture_memory, capture_time
+from benchmarks.page import page
+from benchmarks.simulation import simulation
+
+BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "capture_time": capture_time,
+    "capture_memory": capture_memory,
+    "simulation": simulation,
+    "page": page,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="print one JSON object a benchmark")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - set(BENCHMARKS))
+    if unknown:
+        print(
+            f"error: no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr
+        )
+        sys.exit(2)
+    for name in arguments.names or BENCHMARKS:
+        result = BENCHMARKS[name]()
+        if arguments.json:
+            print(json.dumps({"benchmark": name, **result}), flush=True)
+        else:
+            print(f"{name}:", *(f"  {key} = {_short(v)}" for key, v in result.items()), sep="\n")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What capturing costs on top of sampling: time in one process, memory in fresh ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any
+
+STEPS, SAMPLES, ROUNDS = 50, 16, 5
+
+PROBE = """
+import json, resource, sys
+import analysis
+from analysis.models.trajectory import sample, sampling_spec
+samples, how, steps = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+model = analysis.load_model("fashion")
+model.trace
+if how == "sample":
+    sample(model, sampling_spec(model, steps=steps, samples=samples))
+    size = 0
+else:
+    from analysis.capture.run import statistics_megabytes
+    done = analysis.capture(model, steps=steps, samples=samples)
+    size = statistics_megabytes(model, steps)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"peak_mb": peak, "statistics_mb": size}))
+"""
+
+
+def capture_time() -> dict[str, Any]:
+    """Seconds of capture over seconds of plain sampling, in turn, medians of several."""
+    import torch
+
+    import analysis
+    from analysis.capture.run import capture
+    from analysis.models.trajectory import sample, sampling_spec
+
+    model = analysis.load_model("fashion")
+    spec = sampling_spec(model, steps=STEPS, samples=SAMPLES)
+    capture(model, steps=2, samples=SAMPLES)
+    pairs = []
+    for _ in range(ROUNDS):
+        plain = _seconds(lambda: sample(model, spec))
+        observed = _seconds(lambda: capture(model, steps=STEPS, samples=SAMPLES))
+        pairs.append((plain, observed, observed / plain))
+    exact = _seconds(lambda: capture(model, steps=STEPS, samples=SAMPLES, exact=True))
+    plain_s, capture_s, ratios = (list(column) for column in zip(*pairs, strict=True))
+    return {
+        "steps": STEPS,
+        "samples": SAMPLES,
+        "threads": torch.get_num_threads(),
+        "sampling_s": median(plain_s),
+        "capture_s": median(capture_s),
+        "ratio": median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "ratio_exact": exact / median(plain_s),
+        "limit": 1.3,
+    }
+
+
+def capture_memory() -> dict[str, Any]:
+    """Peak memory of fresh processes that sample and that capture, for few and many samples."""
+    out: dict[str, Any] = {"steps": 10}
+    for samples in (16, 128):
+        plain = _probe(samples, "sample", 10)
+        observed = _probe(samples, "capture", 10)
+        out[f"sampling_mb_{samples}"] = plain["peak_mb"]
+        out[f"capture_mb_{samples}"] = observed["peak_mb"]
+        out[f"above_mb_{samples}"] = observed["peak_mb"] - plain["peak_mb"]
+        out["statistics_mb"] = observed["statistics_mb"]
+    out["limit_mb"] = out["statistics_mb"] + 100
+    return out
+
+
+def _probe(samples: int, how: str, steps: int) -> dict[str, Any]:
+    command = [sys.executable, "-c", PROBE, str(samples), how, str(steps)]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def _seconds(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
