@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import diffusers
@@ -31,10 +32,11 @@ def make_scheduler(own: Any, name: str | None, steps: int, device: torch.device)
     """A fresh scheduler with its timesteps set; `None` takes the model's own kind.
 
     Raises:
-        UserError: for an unknown name, or steps outside 1 .. training timesteps.
+        UserError: for an unknown name, a scheduler of another kind of model, or steps outside
+            1 .. training timesteps.
     """
     kind = type(own) if name is None else _scheduler_class(name)
-    scheduler = kind.from_config(own.config)
+    scheduler = _configured(kind, own)
     most = int(scheduler.config.num_train_timesteps)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
         raise UserError(
@@ -43,10 +45,9 @@ def make_scheduler(own: Any, name: str | None, steps: int, device: torch.device)
         )
     try:
         scheduler.set_timesteps(steps, device=device)
-    except (ValueError, IndexError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (ValueError, IndexError, ImportError, ArithmeticError) as error:
         raise UserError(
-            f"{kind.__name__} cannot run {steps} steps of this model ({reason}); "
+            f"{kind.__name__} cannot run {steps} steps of this model ({_reason(error)}); "
             "try another number of steps or another scheduler."
         ) from error
     return scheduler
@@ -62,6 +63,43 @@ def step_arguments(scheduler: Any, generators: list[torch.Generator]) -> dict[st
     """What `scheduler.step` takes besides the tensors: the generators, where it draws noise."""
     accepted = inspect.signature(scheduler.step).parameters
     return {"generator": generators} if "generator" in accepted else {}
+
+
+def _configured(kind: Any, own: Any) -> Any:
+    """A scheduler of this kind with the model's noise schedule."""
+    try:
+        scheduler = kind.from_config(own.config) if _fits(kind) else None
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(
+            f"{kind.__name__} does not know this model's noise schedule ({_reason(error)}); "
+            "choose another scheduler."
+        ) from error
+    if not hasattr(scheduler, "init_noise_sigma"):
+        raise UserError(
+            f"{kind.__name__} belongs to another kind of model than this one; choose another "
+            f"scheduler, such as {', '.join(SHORT_NAMES)}."
+        )
+    return scheduler
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _fits(kind: Any) -> bool:
+    """Whether such a scheduler denoises with what a UNet predicts, and nothing more."""
+    needed = [name for name, p in _parameters(kind, "step") if p.default is p.empty]
+    return (
+        needed[:4] == ["self", "model_output", "timestep", "sample"]
+        and all(name in ("args", "kwargs") for name in needed[4:])
+        and hasattr(kind, "scale_model_input")
+        and "num_train_timesteps" in dict(_parameters(kind, "__init__"))
+    )
+
+
+def _parameters(kind: Any, method: str) -> Iterable[tuple[str, inspect.Parameter]]:
+    function = getattr(kind, method, None)
+    return () if function is None else inspect.signature(function).parameters.items()
 
 
 def _scheduler_class(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,8 @@ def sampling_spec(
     """Check the arguments of a sampling run and name its scheduler."""
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise UserError(f"samples must be a whole number of 1 or more; got {samples}.")
+    if guidance_scale is not None and not math.isfinite(guidance_scale):
+        raise UserError(f"guidance_scale must be a finite number; got {guidance_scale}.")
     sample_generators(seed, 0, 1)
     chosen = make_scheduler(model.pipeline.scheduler, scheduler, steps, torch.device("cpu"))
     return SamplingSpec(steps, samples, seed, scheduler_name(chosen), prompt, guidance_scale)
@@ -144,7 +147,7 @@ def sample(
 @torch.no_grad()
 def decode(model: ModelHandle, x: torch.Tensor) -> torch.Tensor:
     """Pictures [N, C, H, W] in [0, 1] from denoised samples, through the VAE if there is one."""
-    vae = getattr(model.pipeline, "vae", None)
+    vae = getattr(model.pipeline, "vae", None) or getattr(model.pipeline, "vqvae", None)
     if vae is not None:
         shift = getattr(vae.config, "shift_factor", None) or 0.0
         rows = [vae.decode(row / vae.config.scaling_factor + shift).sample for row in x.split(1)]
