@@ -95,6 +95,12 @@ def test_presets_and_options_are_noted_in_the_result(handle, calibration, preset
     assert quantized.method == "rtn"
 
 
+def test_an_option_beats_the_preset(handle):
+    quantized = quantize(handle, plan="W4A32", preset="paper", weight_estimator="percentile:99")
+    assert quantized.config["weight_estimator"] == "percentile:99"
+    assert quantized.config["act_estimator"] == "lp"
+
+
 def test_a_capture_is_drawn_where_none_is_given(handle, monkeypatch):
     drawn = []
     monkeypatch.setattr(rtn, "STEPS", 2)

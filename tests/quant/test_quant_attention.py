@@ -92,7 +92,7 @@ def test_many_scores_are_worked_through_in_parts(monkeypatch, masked):
 
 
 @torch.no_grad()
-def test_half_precision_is_summed_in_single():
+def test_half_precision():
     attention = make({}).to(torch.bfloat16)
     x = inputs({}, picture=False)["hidden_states"].to(torch.bfloat16)
     expected = attention(x)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
 from analysis.errors import Cancelled, UserError
@@ -97,15 +97,17 @@ def test_every_layer_and_every_attention_is_converted(handle, w4a4):
     assert set(processors(denoiser).values()) == {QuantAttnProcessor}
     assert w4a4.skipped == {}
     assert [row.name for row in w4a4.layers] == [layer.name for layer in handle.layers]
-    assert not denoiser.training
+    assert not any(module.training for module in denoiser.modules())
 
 
 def test_a_module_with_two_names_is_replaced_under_both(handle, w4a4):
-    sampler = w4a4.handle.denoiser.down_blocks[0].downsamplers[0]
-    assert isinstance(sampler.conv, QuantConv2d)
-    names = [k for k, m in sampler._modules.items() if m is sampler.conv]
-    original = handle.denoiser.down_blocks[0].downsamplers[0]
-    assert names == [k for k, m in original._modules.items() if m is original.conv]
+    copy = assemble(handle, {}).denoiser
+    sampler = copy.down_blocks[0].downsamplers[0]
+    sampler.also_known_as = sampler.conv
+    converted = assemble(handle.with_denoiser(copy), w4a4.qparams).denoiser
+    twin = converted.down_blocks[0].downsamplers[0]
+    assert isinstance(twin.conv, QuantConv2d)
+    assert twin.also_known_as is twin.conv
 
 
 def test_attention_is_left_alone_where_none_of_it_is_quantized(handle, tiny_capture):
@@ -177,6 +179,9 @@ def test_layers_without_statistics_are_listed(handle, tiny_capture):
     missing = [layer.name for layer in handle.layers if layer.name.startswith("mid_block")]
     assert missing
     assert quantized.skipped == dict.fromkeys(missing, NO_STATISTICS)
+    kinds = processors(quantized.handle.denoiser)
+    assert kinds.pop("mid_block.attentions.0") is AttnProcessor2_0
+    assert set(kinds.values()) == {QuantAttnProcessor}
     rows = {row.name: row for row in quantized.layers}
     assert (rows["mid_block.resnets.0.conv1"].weight_bits, rows[missing[0]].act_bits) == (4, 32)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from analysis.quant.qparams import act_qparams, weight_qparams
 from analysis.quant.ranges import ESTIMATORS, get_estimator
 from analysis.quant.ranges.search import FACTORS
 from analysis.quant.scheme import QuantScheme
+from analysis.records import Histogram
 
 
 def mean_error(x, scale, zero_point, bits, power=2.0) -> float:
@@ -99,6 +102,12 @@ def test_constants_and_single_values_get_a_finite_range(estimator, constant, mak
     found = act_qparams(make_stats(x), QuantScheme(8, estimator=estimator))
     error = (x - fake_quantize(x, *found.tensors(), 8)).abs().max()
     assert error <= found.scale / 2 * 1.0001
+
+
+def test_the_search_trusts_extremes_more_than_bins(make_stats):
+    """All values are 2.5, which the bin [2, 3] does not tell, but min and max do."""
+    stats = replace(make_stats([2.5]), histogram=Histogram(np.eye(8)[6], np.arange(-4.0, 5.0)))
+    assert get_estimator("lp").of_stats(stats, 4, False) == (0.0, 2.5)
 
 
 @pytest.mark.parametrize(
