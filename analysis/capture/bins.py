@@ -24,9 +24,12 @@ class DyadicBins:
         self.counts = np.zeros((steps, bins), dtype=np.uint32)
         self.exponent: int | None = None  # None until the first value is seen
         self.start = 0  # position of the first edge, in bin widths
+        self._reach = (np.inf, -np.inf)
 
     def cover(self, low: float, high: float) -> None:
         """Widen the bins by doubling until [low, high] lies inside them."""
+        if self._reach[0] <= low and high < self._reach[1]:
+            return
         bins = self.counts.shape[1]
         if self.exponent is None:
             self.exponent = _fitting_exponent(low, high, bins)
@@ -36,6 +39,7 @@ class DyadicBins:
             while not self._covers(low, high):
                 if not self._slide(low, high):
                     self._double()
+        self._reach = tuple(np.ldexp([self.start, self.start + bins], self.exponent).tolist())
 
     def add(self, step: int, values: Array) -> None:
         """Count values, which must lie inside what `cover` was told."""

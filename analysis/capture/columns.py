@@ -30,14 +30,18 @@ class LayerColumns:
     def add(self, step: int, row: HostSummary) -> None:
         """Merge one tensor's summary (Chan, Golub & LeVeque 1979, pairwise update)."""
         before, count = int(self.count[step]), row.count
-        total = before + count
-        shift = row.mean - self.mean[step]
-        self.m2[step] += row.m2 + shift**2 * before * count / total
-        self.mean[step] += shift * count / total
-        self.count[step] = total
-        np.minimum(self.channel_min[step], row.low, out=self.channel_min[step])
-        np.maximum(self.channel_max[step], row.high, out=self.channel_max[step])
-        self.bins.cover(row.low.min().item(), row.high.max().item())
+        if before:
+            total = before + count
+            shift = row.mean - self.mean[step]
+            self.m2[step] += row.m2 + shift**2 * before * count / total
+            self.mean[step] += shift * count / total
+            self.count[step] = total
+            np.minimum(self.channel_min[step], row.low, out=self.channel_min[step])
+            np.maximum(self.channel_max[step], row.high, out=self.channel_max[step])
+        else:
+            self.count[step], self.mean[step], self.m2[step] = count, row.mean, row.m2
+            self.channel_min[step], self.channel_max[step] = row.low, row.high
+        self.bins.cover(row.least, row.greatest)
         self.bins.add(step, row.values)
 
     def stats(self) -> LayerStats:
@@ -63,6 +67,8 @@ class HostSummary:
     m2: float  # sum of squared deviations from the mean
     low: Array  # [C]
     high: Array  # [C]
+    least: float
+    greatest: float
     values: Array  # [n]
 
     @property
@@ -87,9 +93,15 @@ def to_host(summaries: Sequence[Summary]) -> list[HostSummary]:
         offset = total[i].sum(axis=1, dtype=np.float64) / count  # [G]
         power = np.square(norms[i], dtype=np.float64).sum(axis=(1, 2))  # [G]
         m2 = np.where(np.isfinite(power), np.maximum(power - count * offset**2, 0.0), np.nan)
-        means = (summary.center + offset).tolist()
-        for g, (mean, spread) in enumerate(zip(means, m2.tolist(), strict=True)):
-            rows.append(HostSummary(count, mean, spread, low[i][g], high[i][g], next(values)))
+        columns = (summary.center + offset, m2, low[i].min(axis=1), high[i].max(axis=1))
+        for g, (mean, spread, least, greatest) in enumerate(
+            zip(*(c.tolist() for c in columns), strict=True)
+        ):
+            rows.append(
+                HostSummary(
+                    count, mean, spread, low[i][g], high[i][g], least, greatest, next(values)
+                )
+            )
     return rows
 
 

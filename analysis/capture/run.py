@@ -20,7 +20,7 @@ from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.records import Array, Capture, LayerRef, SamplingSpec
 
 DEFAULT_BINS = 512
-DRAWN = 8_192  # values a layer and timestep that enter the histogram, unless exact
+DRAWN = 4_096  # values a layer and timestep that enter the histogram, unless exact
 
 
 def capture(
@@ -40,7 +40,7 @@ def capture(
 ) -> Capture:
     """Sample and record every layer's input at every timestep.
 
-    Count, extremes and moments are exact. Histograms hold about 8,192 drawn values a layer
+    Count, extremes and moments are exact. Histograms hold about 4,096 drawn values a layer
     and timestep, or with `exact` every value. The pictures that come out are unchanged.
 
     Args:
