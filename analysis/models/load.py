@@ -8,10 +8,22 @@ from typing import Any
 
 import diffusers
 import torch
+import transformers
 from diffusers import DiffusionPipeline
 from torch import nn
 
 from analysis.errors import UserError
+from analysis.models.checkpoint import (
+    OPTIONAL,
+    check_complete,
+    check_finite,
+    check_keys,
+    check_parts,
+    check_usable,
+    first_line,
+    read_index,
+    unet_class,
+)
 from analysis.models.handle import ModelHandle
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"
@@ -36,7 +48,10 @@ def load_model(name: str | Path = "fashion", device: str = "auto") -> ModelHandl
     place = pick_device(device)
     quiet_diffusers()
     folder = _resolve(str(name))
-    pipeline = _load_pipeline(folder, _load_denoiser(folder))
+    index = read_index(folder)
+    class_name = unet_class(folder, index)
+    check_parts(folder, index)
+    pipeline = _load_pipeline(folder, index, _load_denoiser(folder, class_name))
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(place)
     return ModelHandle(str(name), pipeline)
@@ -46,6 +61,7 @@ def from_pipeline(pipeline: DiffusionPipeline, name: str = "pipeline") -> ModelH
     """A handle on a pipeline that is in memory already."""
     if not isinstance(getattr(pipeline, "unet", None), nn.Module):
         raise UserError(f"{type(pipeline).__name__} has no UNet; only UNet pipelines can be used.")
+    check_usable(pipeline.unet, name)
     pipeline.unet.eval()
     return ModelHandle(name, pipeline)
 
@@ -61,8 +77,9 @@ def pick_device(device: str) -> torch.device:
 
 def quiet_diffusers() -> None:
     """Keep the loaders' own chatter off the screen: what matters is raised, in one sentence."""
-    diffusers.utils.logging.set_verbosity(logging.CRITICAL)
-    diffusers.utils.logging.disable_progress_bar()
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity(logging.CRITICAL)
+        library.disable_progress_bar()
 
 
 def _resolve(name: str) -> Path:
@@ -91,89 +108,44 @@ def _download(hub_id: str) -> Path:
         return Path(DiffusionPipeline.download(hub_id, use_safetensors=True))
     except Exception as error:  # the hub client raises a different type for every way to fail
         raise UserError(
-            f"The model {hub_id} could not be fetched ({_first_line(error)}); check the name and "
+            f"The model {hub_id} could not be fetched ({first_line(error)}); check the name and "
             "the connection, or give a local folder."
         ) from error
 
 
-def _load_denoiser(folder: Path) -> nn.Module:
-    index = _read_index(folder)
-    library, class_name = index.get("unet") or (None, None)
-    if library != "diffusers" or not hasattr(diffusers, str(class_name)):
-        raise UserError(
-            f"{folder.name} ({index.get('_class_name', 'unknown pipeline')}) has no UNet; only "
-            "pipelines with a UNet2DModel or UNet2DConditionModel can be used."
-        )
-    _refuse_pickles(folder / "unet")
+def _load_denoiser(folder: Path, class_name: str) -> nn.Module:
     try:
-        denoiser, info = getattr(diffusers, str(class_name)).from_pretrained(
+        denoiser, info = getattr(diffusers, class_name).from_pretrained(
             folder,
             subfolder="unet",
             use_safetensors=True,
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:  # a configuration can be wrong in as many ways as there are blocks
         raise UserError(
-            f"The UNet in {folder} could not be loaded ({_first_line(error)}); save it again "
+            f"The UNet in {folder} could not be loaded ({first_line(error)}); save it again "
             "with save_pretrained."
         ) from error
-    _check_weights(folder, denoiser, info)
+    check_keys(folder, info)
+    check_finite(folder, denoiser)
+    check_usable(denoiser, folder.name)
     return denoiser.eval()
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def _load_pipeline(folder: Path, index: dict[str, Any], denoiser: nn.Module) -> DiffusionPipeline:
+    optional = {key: None for key in OPTIONAL if key in index}
     try:
-        return DiffusionPipeline.load_config(folder)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / 'model_index.json'} cannot be read ({_first_line(error)}); save the "
-            "pipeline again with save_pretrained."
-        ) from error
-
-
-def _refuse_pickles(folder: Path) -> None:
-    pickles = [p.name for p in folder.glob("*.*") if p.suffix in (".bin", ".pt", ".ckpt", ".pth")]
-    if pickles and not list(folder.glob("*.safetensors")):
-        raise UserError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when they "
-            "are opened; save the model with safe_serialization=True."
-        )
-
-
-def _check_weights(folder: Path, denoiser: nn.Module, info: dict[str, Any]) -> None:
-    for key, word in (("missing_keys", "lacks"), ("unexpected_keys", "has extra")):
-        names = sorted(info[key])
-        if names:
-            raise UserError(
-                f"The checkpoint in {folder} {word} {len(names)} weights, the first is "
-                f"{names[0]!r}; it does not belong to this config.json."
-            )
-    for name, tensor in denoiser.named_parameters():
-        if not bool(torch.isfinite(tensor).all()):
-            raise UserError(
-                f"The weight {name!r} in {folder} holds NaN or infinite values; the checkpoint "
-                "is damaged, take an earlier one."
-            )
-
-
-def _load_pipeline(folder: Path, denoiser: nn.Module) -> DiffusionPipeline:
-    optional = {
-        key: None
-        for key in ("safety_checker", "feature_extractor", "image_encoder")
-        if key in _read_index(folder)
-    }
-    try:
-        return DiffusionPipeline.from_pretrained(
+        pipeline = DiffusionPipeline.from_pretrained(
             folder, unet=denoiser, use_safetensors=True, low_cpu_mem_usage=False, **optional
         )
     except Exception as error:  # every component's library has its own errors
         raise UserError(
-            f"The pipeline in {folder} could not be loaded ({_first_line(error)}); save it again "
+            f"The pipeline in {folder} could not be loaded ({first_line(error)}); save it again "
             "with save_pretrained."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".:;")[:160]
+    for name, part in pipeline.components.items():
+        if isinstance(part, nn.Module) and part is not denoiser:
+            check_finite(folder, part, f"{name}.")
+            check_complete(folder, name, part)
+    return pipeline

@@ -149,12 +149,14 @@ def test_tracing_leaves_the_model_as_it_was(ddpm, training):
     assert all(torch.equal(before[name], value) for name, value in unet.state_dict().items())
 
 
-def test_a_model_without_convolution_is_refused():
+def test_a_model_without_convolution_is_refused(ddpm):
+    config = ddpm.denoiser.config
+
     class Flat(nn.Module):
         def __init__(self):
             super().__init__()
             self.layer = nn.Linear(1, 1)
-            self.config = UNet2DModel(sample_size=8, norm_num_groups=4).config
+            self.config = config
 
         def forward(self, sample, timestep):
             return self.layer(sample.reshape(-1, 1))
