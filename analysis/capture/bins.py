@@ -44,7 +44,8 @@ class DyadicBins:
     def add(self, step: int, values: Array) -> None:
         """Count values, which must lie inside what `cover` was told."""
         assert self.exponent is not None, "cover() comes first"
-        cells = values * math.ldexp(1.0, -self.exponent)  # exact, as is all that follows
+        # In double precision every step of this is exact, however far from zero the bins lie.
+        cells = np.multiply(values, math.ldexp(1.0, -self.exponent), dtype=np.float64)
         np.floor(cells, out=cells)
         cells -= self.start
         self.counts[step] += np.bincount(

@@ -1,0 +1,67 @@
+"""Feeding tensors to a recorder by hand, and comparing histograms on different bins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.capture.recorder import Recorder, finished
+from analysis.records import Histogram, LayerRef, LayerStats
+
+CONV = LayerRef("net.conv", "conv", shape=(4, 4, 3, 3))
+
+
+def record_batches(
+    steps: Sequence[torch.Tensor],
+    sizes: Sequence[int] | None = None,
+    layer: LayerRef = CONV,
+    drawn: int | None = None,
+    seed: int = 0,
+    bins: int = 512,
+    part: slice | None = None,
+) -> LayerStats:
+    """Statistics of one layer whose input at step i is `steps[i]`, shown in batches of `sizes`."""
+    samples = len(steps[0])
+    timesteps = np.arange(len(steps), 0, -1, dtype=np.float64)
+    recorder = Recorder(timesteps, samples, seed, bins, drawn)
+    first = 0
+    for size in sizes or [samples]:
+        recorder.begin_batch(first, size)
+        for timestep, x in zip(timesteps, steps, strict=True):
+            recorder.begin_pass(timestep)
+            recorder.observe(layer, x[first : first + size], part)
+            recorder.flush()
+        first += size
+    assert first == samples
+    kept, stats, absent = finished(recorder, [layer])
+    assert (kept, absent) == ([layer], [])
+    return stats[0]
+
+
+def cells(histogram: Histogram, width: float) -> dict[int, int]:
+    """Counts of a histogram [B] on bins of another, coarser width, by position from zero."""
+    found: dict[int, int] = {}
+    for count, left in zip(histogram.counts.tolist(), histogram.edges.tolist(), strict=False):
+        if count:
+            position = int(np.floor(left / width))
+            found[position] = found.get(position, 0) + count
+    return found
+
+
+@pytest.fixture(scope="session")
+def record():
+    return record_batches
+
+
+@pytest.fixture(scope="session")
+def same_counts():
+    """Whether two histograms hold the same values, whatever the width of their bins."""
+
+    def same(a: Histogram, b: Histogram) -> bool:
+        width = max(a.width, b.width)
+        return cells(a, width) == cells(b, width)
+
+    return same
