@@ -12,6 +12,7 @@ import gradio as gr
 from analysis.errors import UserError
 from workbench.components import Part, encoded
 from workbench.jobs import JobQueue
+from workbench.selection import READERS
 from workbench.session import Session, SessionStore
 
 Updates = dict[Any, Any]  # component -> its new value
@@ -32,6 +33,10 @@ class Settings:
     def for_demo(cls, model: str, runs: Path) -> Settings:
         """Limits for a page that strangers use."""
         return cls(model, runs, demo=True, most_steps=100, most_samples=64)
+
+
+class NothingToDo(Exception):  # noqa: N818 - no error: the event changes nothing
+    """Raised by a change that leaves everything as it is."""
 
 
 class View(Protocol):
@@ -106,6 +111,8 @@ class Page:
         try:
             change(session, *values)
             painted = self.paint(session)
+        except NothingToDo:
+            return {self.notice: gr.skip()}
         except UserError as error:
             return sent({self.notice: {"kind": "error", "text": str(error)}})
         wanted = {id(c) for c in (self.bar, *outputs)}
@@ -128,9 +135,16 @@ _READ: dict[str, Any] = {
 
 
 def setting(name: str) -> Change:
-    """A change that puts a control's value into the selection field of that name."""
+    """A change that puts a control's value into the selection field of that name.
+
+    What is no value of that field, such as a number box that is being retyped, changes nothing.
+    """
 
     def change(session: Session, value: Any) -> None:
-        session.selection = replace(session.selection, **{name: value})
+        try:
+            read = READERS[name](str(value))
+        except (StopIteration, ValueError):
+            return
+        session.selection = replace(session.selection, **{name: read})
 
     return change

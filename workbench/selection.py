@@ -62,7 +62,7 @@ def one_of(choices: Any) -> Callable[[str], Any]:
     return read
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
+READERS: dict[str, Callable[[str], Any]] = {
     "tab": one_of(TABS),
     "stat": one_of(STATISTICS),
     "kind": one_of(KINDS),
@@ -121,7 +121,7 @@ def from_query(query: Mapping[str, str], opened: OpenCapture) -> tuple[Selection
         fine = query["shortcut"] in layers
         selection, known = _with(selection, fine, shortcut=query["shortcut"])
         nonsense += [] if known else ["shortcut"]
-    for name, read in _READERS.items():
+    for name, read in READERS.items():
         if name in query:
             try:
                 selection = replace(selection, **{name: read(query[name])})

@@ -29,6 +29,7 @@ class Session:
     quantized: Any = None  # a QuantizedModel
     comparison: Any = None
     drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
+    born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,8 +15,8 @@ from analysis.errors import UserError
 from workbench.captures import OpenCapture, bundled_capture, find
 from workbench.components import PLOTLY_JS, notice, selection_bar
 from workbench.figures.heatmap import block_of
-from workbench.page import Page, Settings, Updates, View, sent
-from workbench.selection import first_selection, from_query, to_query
+from workbench.page import NothingToDo, Page, Settings, Updates, View, sent
+from workbench.selection import TABS, first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
 from workbench.views.cell import says
 from workbench.views.compare import Compare
@@ -26,6 +27,7 @@ from workbench.views.quantize import Quantize
 from workbench.views.shortcuts import Shortcuts
 
 STYLE = Path(__file__).parents[1] / "assets" / "css" / "workbench.css"
+APPEARING = 5.0  # seconds in which a page may report its first tab
 TITLE = "Diffusion quantization workbench"
 
 
@@ -111,13 +113,19 @@ def restored(page: Page, session: Session, query: Mapping[str, str]) -> Updates:
     session.selection, nonsense = from_query(query, session.opened)
     if nonsense:
         problems.append(f"The link's {', '.join(nonsense)} could not be used and was passed over.")
-    session.drawn.clear()
+    session.drawn.pop("map", None)
     said = {"kind": "error", "text": " ".join(problems)} if problems else None
     tab = gr.Tabs(selected=session.selection.tab)
     return sent({**page.paint(session, whole=True), page.notice: said, page.tabs: tab})
 
 
 def _open_tab(session: Session, name: str) -> None:
+    # Gradio also reports the first tab while the page appears, before or after the address is
+    # read; taken for a click it would undo what the address asks for.
+    appearing = name == TABS[0] and time.monotonic() - session.born < APPEARING
+    if appearing and not session.drawn.get("appeared"):
+        session.drawn["appeared"] = True
+        raise NothingToDo
     session.selection = replace(session.selection, tab=name)
 
 

@@ -73,7 +73,8 @@ def kurtosis(stats: LayerStats, grid: Grid) -> Array:
     centred = stats.histogram.centers - stats.mean[:, None]  # [T, B]
     share = counts / total
     variance, fourth = (share * centred**2).sum(axis=1), (share * centred**4).sum(axis=1)
-    return np.where(variance > 0, fourth / np.where(variance > 0, variance, 1) ** 2, np.nan)
+    varies = stats.std > 0
+    return np.where(varies, fourth / np.where(varies, variance, 1) ** 2, np.nan)
 
 
 def predicted_sqnr(stats: LayerStats, grid: Grid) -> Array:
@@ -131,7 +132,8 @@ STATISTICS = {
             "Predicted SQNR",
             "dB",
             "How much louder the signal is than the rounding noise, if every layer gets the grid "
-            "set beside the histogram. Dark is bad: at 0 dB the noise is as loud as the signal. 6 dB are one bit.",
+            "set beside the histogram. Dark is bad: at 0 dB the noise is as loud as the signal. "
+            "6 dB are one bit.",
             predicted_sqnr,
             uses_grid=True,
             reverse=True,
@@ -151,8 +153,9 @@ def quantiles(counts: Array, edges: Array, shares: Array) -> Array:
 
 
 def _crossings(below: Array, edges: Array, shares: Array) -> Array:
-    # Of empty bins only the border counts: np.interp wants each height once.
-    rising = np.concatenate([[True], np.diff(below) > 0]) | np.concatenate(
-        [np.diff(below) > 0, [True]]
-    )
-    return np.interp(shares, below[rising], edges[rising])
+    rises = np.diff(below) > 0
+    if not rises.any():
+        return np.full(len(shares), np.nan)
+    # Only the borders of bins that hold something: np.interp wants each height once.
+    used = np.concatenate([[False], rises]) | np.concatenate([rises, [False]])
+    return np.interp(shares, below[used], edges[used])

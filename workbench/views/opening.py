@@ -90,8 +90,8 @@ def received(page: Page, session: Session, path: str | None) -> Updates:
             opened.key = keep_file(Path(path), page.settings.runs)
         show(session, opened)
     except UserError as error:
-        name = str(error).replace(str(path), "This file")
-        return sent({page.notice: {"kind": "error", "text": name}})
+        text = str(error).replace(str(path), Path(path or "").name)
+        return sent({page.notice: {"kind": "error", "text": text}})
     return sent({page.notice: None, **page.paint(session, whole=True)})
 
 
@@ -103,7 +103,7 @@ def show(session: Session, opened: OpenCapture) -> None:
     )
     session.selection = _visible(session.selection, opened)
     session.opened = opened
-    session.drawn.clear()
+    session.drawn.pop("map", None)
 
 
 def _visible(selection: Selection, opened: OpenCapture) -> Selection:

@@ -1,0 +1,139 @@
+"""Explore, the sticky bar and the address, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import redrawn, revision, says, settle
+
+pytestmark = pytest.mark.browser
+
+
+def click_cell(page, x: float, y: float) -> None:
+    """Click the heatmap at shares of its width and height."""
+    area = page.locator("#heatmap .plot .nsewdrag")
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    at = (box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.mouse.move(*at)
+    page.wait_for_selector("#heatmap .hoverlayer .hovertext")
+    page.mouse.click(*at)
+
+
+def test_a_click_opens_the_cell(visit):
+    page = visit()
+    heading, drawn = page.inner_text("#cell h3"), revision(page, "histogram")
+    curve = "() => document.querySelector('#histogram .plot').data[0].y.bdata"
+    before = page.evaluate(curve)
+    click_cell(page, 0.2, 0.3)
+    redrawn(page, "histogram", drawn)
+    assert page.inner_text("#cell h3") != heading
+    assert page.evaluate(curve) != before
+    assert page.inner_text("#cell h3") in page.locator(".wb-bar select").input_value()
+    assert page.locator("#heatmap .plot").get_attribute("data-rev") is not None
+
+
+def test_arrow_keys_move_the_cell_and_say_so(visit):
+    page = visit("layer=conv_in&t=480")
+    page.focus("#heatmap .plot")
+    page.keyboard.press("ArrowRight")
+    says(page, ".wb-live", "conv_in at timestep 460")
+    page.keyboard.press("ArrowDown")
+    says(page, "#cell h3", "down_blocks.0.resnets.0.conv1")
+    page.keyboard.press("ArrowUp")
+    says(page, "#cell h3", "conv_in")
+
+
+def test_the_grid_follows_its_controls(visit):
+    page = visit()
+    says(page, "#cell dd", "of 16")
+    page.locator("#bits input[type=number]").fill("")
+    page.locator("#bits input[type=number]").press_sequentially("3")
+    says(page, "#cell dd", "of 8")
+    page.get_by_label("this timestep only").check()
+    says(page, "#cell dd", "8 of 8")
+    assert "bits=3" in page.url
+    assert "scope=step" in page.url
+
+
+def test_a_filter_leaves_the_layers_that_match(visit):
+    page = visit()
+    page.get_by_label("Name contains").press_sequentially("mid_block")
+    page.wait_for_function(
+        "() => document.querySelector('#heatmap .plot').layout.meta.rows"
+        ".every(name => name.includes('mid_block'))"
+    )
+    page.get_by_label("Name contains").press_sequentially("zzz")
+    says(page, "#notice", "No layer of this kind has 'mid_blockzzz' in its name")
+
+
+def test_a_copied_link_restores_the_selection(visit):
+    page = visit()
+    page.select_option(".wb-bar select", "mid_block.resnets.0.conv1")
+    says(page, "#cell h3", "mid_block.resnets.0.conv1")
+    page.get_by_role("tab", name="Over time").click()
+    page.wait_for_selector("#over-time .plot[data-rev]")
+    page.get_by_role("radio", name="Percentiles").check()
+    page.wait_for_function("() => location.search.includes('plot=bands')")
+    copied = visit(page.url.split("?")[1])
+    assert copied.locator(".wb-bar select").input_value() == "mid_block.resnets.0.conv1"
+    says(copied, "#over-time-plot, #time-facts h3", "mid_block.resnets.0.conv1")
+    assert copied.get_by_role("radio", name="Percentiles").is_checked()
+    copied.reload()
+    settle(copied, "time")
+    assert copied.get_by_role("tab", name="Over time").get_attribute("aria-selected") == "true"
+
+
+def test_nonsense_in_the_address_is_said_and_passed_over(visit):
+    page = visit("layer=nope&bits=99&t=480&capture=../../etc")
+    says(page, "#notice", "The link names a capture that is not here")
+    says(page, "#notice", "The link's layer, bits could not be used and was passed over.")
+    says(page, ".wb-bar-step b", "t = 480")
+
+
+def test_the_timestep_slider_moves_every_tab(visit):
+    page = visit("tab=time")
+    drawn = revision(page, "over-time")
+    page.focus(".wb-bar input[type=range]")
+    page.keyboard.press("End")
+    redrawn(page, "over-time", drawn)
+    says(page, ".wb-bar-step b", "t = 0")
+    page.get_by_role("tab", name="Shortcuts").click()
+    says(page, "#shortcut-table caption", "at t = 0")
+
+
+def test_shortcuts_say_which_are_bimodal(visit):
+    page = visit("tab=shortcuts")
+    rows = page.locator("#shortcut-table tbody tr")
+    assert rows.count() == 16
+    column = [rows.nth(i).locator("td").nth(4).inner_text() for i in range(16)]
+    assert {"yes", "no"} == set(column)
+    for word, sentence in (("yes", "Bimodal at t"), ("no", "Not bimodal at t")):
+        rows.nth(column.index(word)).focus()
+        page.keyboard.press("Enter")
+        says(page, "#shortcut-facts p", sentence)
+
+
+def test_no_sideways_scrolling_on_a_narrow_screen(visit):
+    page = visit(viewport={"width": 390, "height": 844})
+    parts = {
+        "Explore": "#histogram .plot[data-rev]",
+        "Over time": "#calibration-error .plot[data-rev]",
+        "Shortcuts": "#whole-input .plot[data-rev]",
+        "Quantize": "#layer-sqnr .plot[data-rev]",
+        "Compare": "#comparison h3",
+    }
+    for tab, part in parts.items():
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_selector(part)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
+
+
+def test_dark_theme_reaches_the_plots(visit):
+    page = visit("__theme=dark")
+    ink = page.evaluate("() => document.querySelector('#histogram .plot').layout.font.color")
+    light = visit("__theme=light").evaluate(
+        "() => document.querySelector('#histogram .plot').layout.font.color"
+    )
+    assert ink != light
+    assert "__theme=dark" in page.url

@@ -1,0 +1,65 @@
+"""Visitors' sessions: apart from each other, bounded in number, size and time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from workbench.captures import OpenCapture
+from workbench.selection import first_selection
+from workbench.session import Session, SessionStore
+
+
+@pytest.fixture
+def start(toy):
+    return lambda key: Session(key, toy, first_selection(toy))
+
+
+def test_a_visitor_keeps_the_session(start):
+    store = SessionStore(start)
+    store.get("a").quantized = "mine"
+    assert store.get("a").quantized == "mine"
+    assert store.get("b").quantized is None
+
+
+def test_the_longest_unused_goes_first(start):
+    store = SessionStore(start, most=2)
+    for key in ("a", "b", "a", "c"):
+        store.get(key).quantized = key
+    assert len(store) == 2
+    assert store.get("a").quantized == "a"
+    assert store.get("b").quantized is None
+
+
+def test_sessions_end_after_their_life(start):
+    store = SessionStore(start, life=0.02)
+    store.get("a").quantized = "old"
+    time.sleep(0.03)
+    store.get("b")
+    assert len(store) == 1
+
+
+def test_captures_that_visitors_brought_are_bounded(toy):
+    def start(key):
+        return Session(key, OpenCapture(key, toy.capture), first_selection(toy))
+
+    store = SessionStore(start, most_bytes=toy.bytes * 2)
+    for key in "abcd":
+        store.get(key)
+    assert len(store) == 2
+
+
+def test_one_capture_that_all_look_at_counts_once(start, toy):
+    store = SessionStore(start, most_bytes=toy.bytes)
+    for key in "abcd":
+        store.get(key)
+    assert len(store) == 4
+
+
+def test_a_visitor_who_left_is_forgotten(start):
+    store = SessionStore(start)
+    store.get("a")
+    store.drop("a")
+    store.drop("never came")
+    assert len(store) == 0
