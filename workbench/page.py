@@ -148,3 +148,10 @@ def setting(name: str) -> Change:
         session.selection = replace(session.selection, **{name: read})
 
     return change
+
+
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Raise `UserError` unless a number box holds a whole number within its limits."""
+    if value is None or value != int(value) or not least <= value <= most:
+        given = "nothing" if value is None else f"{value:g}"
+        raise UserError(f"{name} must be a whole number from {least} to {most}; got {given}.")

@@ -11,8 +11,9 @@ from analysis.progress import Progress, ShouldStop
 from workbench.components import facts, pictures, plot, table
 from workbench.figures.results import divergence
 from workbench.figures.style import number
+from workbench.heavy import load_heavy
 from workbench.jobs import Work
-from workbench.page import Page, Updates
+from workbench.page import Page, Updates, check_whole
 from workbench.pictures import data_address, difference, grid
 from workbench.running import Runner, model_of
 from workbench.session import Session
@@ -27,6 +28,7 @@ READY = {
     "pictures is the quantization's.",
 }
 MODES = [("Side by side", "side"), ("Swipe", "swipe"), ("Difference", "difference")]
+GAINS = [1, 2, 4, 8, 16]
 
 
 class Compare:
@@ -42,20 +44,15 @@ class Compare:
             with gr.Column(scale=3, min_width=300):
                 sizes = [n for n in (16, 64, 256) if n <= page.settings.most_samples]
                 self.samples = gr.Radio(sizes, value=16, label="Pictures (N)", elem_id="samples")
-                self.steps = gr.Slider(
-                    2,
-                    min(100, page.settings.most_steps),
-                    value=50,
-                    step=1,
-                    label="Sampling steps",
-                    elem_id="compare-steps",
+                self.steps = gr.Number(
+                    50, precision=0, label="Sampling steps", elem_id="compare-steps"
                 )
                 self.seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="seed")
                 self.runner = Runner("Comparing", "Compare", "run-compare")
             with gr.Column(scale=7, min_width=340):
                 with gr.Row():
                     self.mode = gr.Radio(MODES, value="side", label="Show", elem_id="mode")
-                    self.gain = gr.Slider(1, 20, value=4, step=1, label="Amplify difference")
+                    self.gain = gr.Radio(GAINS, value=4, label="Amplify difference (times)")
                 self.pictures = pictures(elem_id="pictures")
         self.divergence = plot(elem_id="divergence")
         with gr.Accordion("The same numbers as a table", open=False):
@@ -93,15 +90,15 @@ def compare_work(page: Page, session: Session, samples: Any, steps: Any, seed: A
     quantized, settings = session.quantized, page.settings
     if quantized is None:
         raise UserError("There is no quantized model yet: open Quantize and press Apply first.")
-    if seed is None or seed < 0 or seed != int(seed):
-        raise UserError("The seed must be a whole number of 0 or more.")
-    if samples is None or samples > settings.most_samples or steps > settings.most_steps:
-        raise UserError(
-            f"This page allows {settings.most_samples} samples and {settings.most_steps} steps."
-        )
+    for name, value, least, most in (
+        ("steps", steps, 1, settings.most_steps),
+        ("samples", samples, 1, settings.most_samples),
+        ("seed", seed, 0, 2**32),
+    ):
+        check_whole(name, value, least, most)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        progress(0, 0, "")
+        load_heavy()
         from analysis.comparison import compare
 
         model = session.model or model_of(session, page.models)

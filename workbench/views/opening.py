@@ -11,13 +11,14 @@ import gradio as gr
 from analysis.errors import UserError
 from analysis.progress import Progress, ShouldStop
 from workbench.captures import OpenCapture, keep_file, keep_new, open_file
+from workbench.heavy import load_heavy
 from workbench.jobs import Work
-from workbench.page import Page, Updates, sent
+from workbench.page import Page, Updates, check_whole, sent
 from workbench.running import Runner, model_of
 from workbench.selection import Selection, first_selection
 from workbench.session import Session
 
-OWN = "the model's own"
+OWN = "default"
 
 
 class Opening:
@@ -119,17 +120,12 @@ def capture_work(
     wanted = settings.model if settings.demo else (model or "").strip()
     if not wanted:
         raise UserError("Name a model: a bundled name such as fashion, a folder, or a hub id.")
-    for name, value, most in (
-        ("steps", steps, settings.most_steps),
-        ("samples", samples, settings.most_samples),
-    ):
-        if value is None or not 1 <= value <= most:
-            raise UserError(f"{name} must be a whole number from 1 to {most}; got {value}.")
-    if seed is None or seed < 0:
-        raise UserError(f"The seed must be a whole number of 0 or more; got {seed}.")
+    check_whole("steps", steps, 1, settings.most_steps)
+    check_whole("samples", samples, 1, settings.most_samples)
+    check_whole("seed", seed, 0, 2**32)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        progress(0, 0, "")
+        load_heavy()
         from analysis.capture.run import capture
 
         session.model_name, before = wanted, session.model_name
@@ -156,6 +152,7 @@ def capture_work(
 
 def _schedulers() -> Any:
     """All schedulers by short name: reading them loads torch, so it waits for the panel."""
+    load_heavy()
     from analysis.models.schedulers import SHORT_NAMES
 
     return gr.Dropdown([OWN, *SHORT_NAMES], allow_custom_value=True)

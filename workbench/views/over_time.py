@@ -53,9 +53,7 @@ class OverTime:
                 self.moving = plot(elem_id="over-time", min_height=420)
             with gr.Column(scale=5, min_width=340):
                 with gr.Row():
-                    self.bits = gr.Slider(
-                        BITS[0], BITS[-1], step=1, label="Grid: bits", min_width=140
-                    )
+                    self.bits = gr.Radio(list(BITS), label="Grid: bits", min_width=230)
                     titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
                     self.estimator = gr.Dropdown(titles, label="Clip limits from", min_width=140)
                 self.log = gr.Checkbox(label="Logarithmic count")

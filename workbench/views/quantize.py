@@ -15,6 +15,7 @@ from workbench.components import facts, plot, table
 from workbench.figures.heatmap import shortened
 from workbench.figures.results import layer_sqnr
 from workbench.figures.style import number
+from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.page import Page, Updates, setting
 from workbench.prediction import plan_of, predicted
@@ -108,7 +109,7 @@ def quantize_work(page: Page, session: Session, method: str, preset: str) -> Wor
     selection, capture = session.selection, session.opened.capture
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        progress(0, 0, "")
+        load_heavy()
         from analysis.quant.run import quantize
 
         model = model_of(session, page.models)
@@ -221,6 +222,7 @@ def _choose(session: Session, layer: Any, index: Any) -> None:
 
 def _methods() -> Any:
     """The registered methods: reading them loads torch, so it waits until the tab is opened."""
+    load_heavy()
     from analysis.methods import METHODS
 
     return gr.Dropdown([(METHODS.get(name).title, name) for name in METHODS])
