@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError, safe_open
 
-from analysis.errors import UserError
+from analysis.files import FileKind, digest, read_tensors, write_tensors
 from analysis.records import (
     Array,
     Capture,
@@ -26,8 +23,7 @@ from analysis.records import (
     Shortcut,
 )
 
-FORMAT = "activation-capture"
-FORMAT_VERSION = 1
+KIND = FileKind("activation-capture", 1, "capture", "capture", "capture again")
 BUNDLED_CAPTURE = Path(__file__).parents[2] / "assets" / "captures" / "fashion.safetensors"
 _COLUMNS = ("count", "min", "max", "mean", "std")
 
@@ -41,12 +37,9 @@ def save_capture(capture: Capture, path: str | Path) -> Path:
     Raises:
         UserError: when the file cannot be written, for want of room say.
     """
-    path = Path(path)
     groups, members = _shared(capture.stats)
     tensors, kinds = _deflate(_pack(groups, capture.timesteps))
     header = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
         "model": capture.model,
         "model_digest": capture.model_digest,
         "spec": asdict(capture.spec),
@@ -59,20 +52,7 @@ def save_capture(capture: Capture, path: str | Path) -> Path:
         "peak_mb": capture.peak_mb,
         "meta": capture.meta,
     }
-    text = json.dumps(header, sort_keys=True, allow_nan=False)
-    content = {"header": text, "digest": _digest(text, tensors)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(tensors, content))
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"{path} could not be written ({error.strerror or error}); make room or choose "
-            "another place."
-        ) from error
-    return path
+    return write_tensors(path, KIND, header, tensors)
 
 
 def load_capture(path: str | Path) -> Capture:
@@ -81,59 +61,18 @@ def load_capture(path: str | Path) -> Capture:
     Raises:
         UserError: when the file is missing, cut short, changed, or something else.
     """
-    path = Path(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            content = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"There is no capture at {path}; make one with `capture`.") from None
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path.name} is no capture, or is cut short ({error}); capture again."
-        ) from None
-    header = _header(path, content, tensors)
+    header, tensors = read_tensors(path, KIND)
     try:
         return _rebuild(header, _inflate(tensors, header["deflated"]))
     except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
-        raise _damaged(path, error) from None
+        raise KIND.damaged(Path(path), error) from None
 
 
 def capture_digest(capture: Capture) -> str:
     """SHA-256 over what was measured: layers, steps and statistics."""
     groups, members = _shared(capture.stats)
     names = json.dumps([[layer.name for layer in capture.layers], members])
-    return _digest(names, _pack(groups, capture.timesteps))
-
-
-def _header(path: Path, content: Mapping[str, str], tensors: Mapping[str, Array]) -> dict[str, Any]:
-    try:
-        header = json.loads(content.get("header", "null"))
-    except ValueError as error:
-        raise _damaged(path, error) from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise UserError(f"{path.name} is no capture; give a file that `capture` wrote.")
-    if header.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{path.name} has format version {header.get('format_version')}, but only "
-            f"{FORMAT_VERSION} is known; capture again."
-        )
-    if content.get("digest") != _digest(content["header"], tensors):
-        raise _damaged(path, "its contents were changed")
-    return header
-
-
-def _damaged(path: Path, what: object) -> UserError:
-    return UserError(f"The capture {path.name} is damaged ({what}); capture again.")
-
-
-def _digest(text: str, tensors: Mapping[str, Array]) -> str:
-    sha = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
-        sha.update(f"{name} {array.dtype} {array.shape}".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
+    return digest(names, _pack(groups, capture.timesteps))
 
 
 def _shared(stats: Sequence[LayerStats]) -> tuple[list[LayerStats], list[int]]:
