@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TRAINED = 100  # timesteps that the tiny models' schedulers know

@@ -80,8 +80,8 @@ def capture(
 def observed_layers(model: ModelHandle, pattern: str | None) -> tuple[LayerRef, ...]:
     """The chosen layers, and both halves of every chosen layer that eats a concatenation."""
     chosen = select_layers([*model.layers, *half_refs(model.shortcuts)], pattern)
-    names = {layer.name for layer in chosen}
-    halves = [h for h in half_refs(model.shortcuts) if h.module in names and h.name not in names]
+    names, modules = {layer.name for layer in chosen}, {layer.module for layer in chosen}
+    halves = [h for h in half_refs(model.shortcuts) if h.module in modules and h.name not in names]
     return (*chosen, *halves)
 
 

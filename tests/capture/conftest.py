@@ -41,6 +41,18 @@ def record_batches(
     return stats[0]
 
 
+def lag(a: Histogram, b: Histogram) -> float:
+    """Most by which one distribution [B] exceeds the other a bin further on."""
+    width = max(a.width, b.width)
+    counts_a, counts_b = cells(a, width), cells(b, width)
+    positions = range(min(*counts_a, *counts_b) - 1, max(*counts_a, *counts_b) + 2)
+    below = [
+        np.cumsum([counts.get(p, 0) for p in positions]) / sum(counts.values())
+        for counts in (counts_a, counts_b)
+    ]
+    return float(max((x[:-1] - y[1:]).max() for x, y in (below, below[::-1])))
+
+
 def cells(histogram: Histogram, width: float) -> dict[int, int]:
     """Counts of a histogram [B] on bins of another, coarser width, by position from zero."""
     found: dict[int, int] = {}
@@ -65,3 +77,8 @@ def same_counts():
         return cells(a, width) == cells(b, width)
 
     return same
+
+
+@pytest.fixture(scope="session")
+def histogram_lag():
+    return lag
