@@ -89,7 +89,10 @@ def colorbar(colours: Array, log: bool, unit: str) -> dict[str, Any]:
     if log:
         low, high = colour_limits(colours)
         ticks = np.linspace(low, high, 5)
-        bar |= {"tickvals": ticks.tolist(), "ticktext": [f"{10**t:.2g}" for t in ticks]}
+        bar |= {
+            "tickvals": ticks.tolist(),
+            "ticktext": [f"{float(f'{10**t:.2g}'):g}" for t in ticks],
+        }
     return bar
 
 

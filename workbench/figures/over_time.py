@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.records import Array, LayerStats
+from workbench.figures.heatmap import colorbar, colour_limits
 from workbench.figures.style import (
     BLUE,
     GREEN,
@@ -81,13 +82,16 @@ def density(stats: LayerStats, timesteps: Array, selected: int, log: bool = True
     with np.errstate(divide="ignore"):
         z = np.where(counts > 0, np.log10(counts) if log else counts, np.nan)
     steps = np.arange(len(timesteps))
+    low, high = colour_limits(z)
     trace = {
         "type": "heatmap",
+        "zmin": low,
+        "zmax": high,
         "x": steps.tolist(),
         "y": packed(stats.histogram.centers),
         "z": packed(z),
         "colorscale": MAGNITUDE,
-        "colorbar": {"title": {"text": "log10(count)" if log else "count"}, "thickness": 12},
+        "colorbar": colorbar(z, log, "values per bin (count)"),
         "hovertemplate": "%{y:.3g}<extra></extra>",
     }
     extremes = [
@@ -110,9 +114,9 @@ def bands(stats: LayerStats, timesteps: Array, selected: int, log: bool = True) 
     q = quantiles(stats.histogram.counts, stats.histogram.edges, SHARES)  # [T, 5]
     return figure(
         [
-            _band(steps, stats.min, stats.max, "rgba(0,114,178,0.16)", "least to greatest"),
-            _band(steps, q[:, 0], q[:, 4], "rgba(0,114,178,0.3)", "0.1 % to 99.9 %"),
-            _band(steps, q[:, 1], q[:, 3], "rgba(0,114,178,0.6)", "middle half"),
+            _band(steps, stats.min, stats.max, "rgba(0,114,178,0.25)", "least to greatest"),
+            _band(steps, q[:, 0], q[:, 4], "rgba(0,114,178,0.45)", "0.1 % to 99.9 %"),
+            _band(steps, q[:, 1], q[:, 3], "rgba(86,180,233,0.95)", "middle half"),
             _line(steps, q[:, 2], "median", ORANGE, "solid"),
         ],
         "Extremes and percentiles at every timestep",

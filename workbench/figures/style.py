@@ -41,7 +41,7 @@ def timestep_axis(timesteps: Array, **settings: Any) -> dict[str, Any]:
     """The order of sampling from left to right, with timesteps as labels."""
     shown = spread(len(timesteps), 6)
     labels = [f"{timesteps[i]:g}" for i in shown]
-    return axis(TIME_TITLE, tickvals=shown, ticktext=labels, **settings)
+    return axis(TIME_TITLE, tickvals=shown, ticktext=labels, tickangle=0, **settings)
 
 
 def spread(count: int, ticks: int) -> list[int]:

@@ -67,7 +67,14 @@ class Explore:
         self.facts = facts(elem_id="cell")
         self.histogram = plot(elem_id="histogram", min_height=330)
         with gr.Row():
-            self.bits = gr.Radio(list(BITS), label="Grid: bits", elem_id="bits", min_width=230)
+            self.bits = gr.Radio(
+                list(BITS),
+                label="Grid: bits",
+                elem_classes="wb-bits",
+                scale=2,
+                elem_id="bits",
+                min_width=230,
+            )
             titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
             self.estimator = gr.Dropdown(
                 titles, label="Clip limits from", elem_id="estimator", min_width=150

@@ -29,7 +29,7 @@ READING = {
     "share one grid well; the orange one is the selected timestep.",
     "density": "Bright means many values. The dashed lines are the least and the greatest value: "
     "where they part from the bright band, outliers set the range.",
-    "bands": "The dark band holds half of all values, the pale one all of them. A grid for all "
+    "bands": "The brightest band holds half of all values, the palest all of them. One grid for all "
     "timesteps has to span the pale band at its widest.",
     "boxes": "Every box shows how wide the channels' ranges are at one timestep: middle half in "
     "the box, extremes at the whiskers. Boxes that rise or sink are what PTQ4DM reported.",
@@ -53,7 +53,13 @@ class OverTime:
                 self.moving = plot(elem_id="over-time", min_height=420)
             with gr.Column(scale=5, min_width=340):
                 with gr.Row():
-                    self.bits = gr.Radio(list(BITS), label="Grid: bits", min_width=230)
+                    self.bits = gr.Radio(
+                        list(BITS),
+                        label="Grid: bits",
+                        elem_classes="wb-bits",
+                        scale=2,
+                        min_width=230,
+                    )
                     titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
                     self.estimator = gr.Dropdown(titles, label="Clip limits from", min_width=140)
                 self.log = gr.Checkbox(label="Logarithmic count")

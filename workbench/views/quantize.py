@@ -56,8 +56,12 @@ class Quantize:
     def _build_controls(self) -> None:
         bits = [("float" if b == 32 else str(b), b) for b in PLAN_BITS]
         titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
-        self.weight_bits = gr.Radio(bits, label="Weights: bits", elem_id="weight-bits")
-        self.act_bits = gr.Radio(bits, label="Activations: bits", elem_id="act-bits")
+        self.weight_bits = gr.Radio(
+            bits, label="Weights: bits", elem_id="weight-bits", elem_classes="wb-bits"
+        )
+        self.act_bits = gr.Radio(
+            bits, label="Activations: bits", elem_id="act-bits", elem_classes="wb-bits"
+        )
         with gr.Row():
             self.weight_estimator = gr.Dropdown(titles, label="Weight ranges", min_width=130)
             self.act_estimator = gr.Dropdown(
