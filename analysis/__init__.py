@@ -12,6 +12,9 @@ from analysis.errors import Cancelled, UserError
 
 if TYPE_CHECKING:
     from analysis import capture
+    from analysis.calibration.record import CalibrationSet
+    from analysis.calibration.run import calibrate
+    from analysis.calibration.store import load_calibration, save_calibration
     from analysis.capture.store import load_capture, save_capture
     from analysis.comparison import Comparison, compare
     from analysis.models.handle import ModelHandle
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from analysis.shortcuts import shortcut_report
 
 _HOMES = {
+    "CalibrationSet": "analysis.calibration.record",
+    "calibrate": "analysis.calibration.run",
+    "load_calibration": "analysis.calibration.store",
+    "save_calibration": "analysis.calibration.store",
     "load_capture": "analysis.capture.store",
     "save_capture": "analysis.capture.store",
     "Comparison": "analysis.comparison",
@@ -42,9 +49,10 @@ _HOMES = {
     "LayerRef": "analysis.records",
     "shortcut_report": "analysis.shortcuts",
 }
-_MODULES = ("capture", "quant", "methods", "metrics", "models", "errors", "records")
+_MODULES = ("calibration", "capture", "quant", "methods", "metrics", "models", "errors", "records")
 
 __all__ = [
+    "CalibrationSet",
     "Cancelled",
     "Capture",
     "Comparison",
@@ -54,13 +62,16 @@ __all__ = [
     "QuantScheme",
     "QuantizedModel",
     "UserError",
+    "calibrate",
     "capture",
     "compare",
     "from_pipeline",
+    "load_calibration",
     "load_capture",
     "load_model",
     "load_quantized",
     "quantize",
+    "save_calibration",
     "save_capture",
     "save_quantized",
     "shortcut_report",

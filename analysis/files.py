@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def write_tensors(
         temporary.write_bytes(safetensors.numpy.save(dict(tensors), content))
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder itself could not be made
+            temporary.unlink()
         raise UserError(
             f"{path} could not be written ({error.strerror or error}); make room or choose "
             "another place."
@@ -79,6 +81,16 @@ def read_tensors(path: str | Path, kind: FileKind) -> tuple[dict[str, Any], dict
             f"{path.name} is no {kind.noun}, or is cut short ({error}); {kind.again}."
         ) from None
     return _header(path, kind, content, tensors), tensors
+
+
+def format_of(path: str | Path) -> str | None:
+    """What kind of file this says it is; `None` for anything unreadable or foreign."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get("header", "null"))
+    except (OSError, SafetensorError, ValueError):
+        return None
+    return header.get("format") if isinstance(header, dict) else None
 
 
 def digest(text: str, tensors: Mapping[str, Array]) -> str:

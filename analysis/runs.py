@@ -16,6 +16,7 @@ from analysis.errors import UserError
 
 MANIFEST = "manifest.json"
 CAPTURE_FILE = "capture.safetensors"
+CALIBRATION_FILE = "calibration.safetensors"
 RUNS = Path("runs")
 _PACKAGES = ("torch", "diffusers", "numpy", "safetensors")
 
@@ -75,6 +76,19 @@ def find_capture(run: str | Path) -> Path:
     if path.is_dir() and not inside.is_file():
         raise UserError(f"{path} holds no capture; make one with `capture --out {path}`.")
     return inside if path.is_dir() else path
+
+
+def find_calibration(run: str | Path) -> Path:
+    """The calibration set of a run, or else its capture, or the file itself."""
+    path = find_run(run)
+    inside = [path / name for name in (CALIBRATION_FILE, CAPTURE_FILE)]
+    found = [file for file in inside if file.is_file()]
+    if path.is_dir() and not found:
+        raise UserError(
+            f"{path} holds neither a calibration set nor a capture; make one with "
+            "`calibrate --out DIR` or `capture --out DIR`."
+        )
+    return found[0] if path.is_dir() else path
 
 
 def _unused(folder: Path) -> Path:

@@ -39,7 +39,7 @@ def calibration_statistics(
         UserError: when the set belongs to another model, or an activation is not finite.
         Cancelled: when `should_stop` says so.
     """
-    check_calibration(model, calibration)
+    check_same_model(model, calibration)
     steps = distinct_timesteps(calibration)
     drawn = None if exact else DRAWN * len(steps)
     recorder = Recorder(steps, calibration.size, calibration.seed, bins, drawn)
@@ -57,7 +57,7 @@ def calibration_statistics(
     return {layer.name: found for layer, found in zip(kept, stats, strict=True)}
 
 
-def check_calibration(model: ModelHandle, calibration: CalibrationSet) -> None:
+def check_same_model(model: ModelHandle, calibration: CalibrationSet) -> None:
     """Raise `UserError` unless the set was drawn for this model."""
     if calibration.model_digest != model.digest:
         raise UserError(

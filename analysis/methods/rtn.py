@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from analysis.calibration.record import CalibrationSet
+from analysis.calibration.statistics import calibration_statistics, check_same_model
+from analysis.calibration.store import calibration_digest
 from analysis.errors import UserError
 from analysis.methods.method import METHODS, Method, PlanOptions
 from analysis.models.handle import ModelHandle
@@ -14,7 +17,7 @@ from analysis.quant.convert import convert
 from analysis.quant.estimate import estimate_qparams
 from analysis.quant.model import QuantizedModel
 from analysis.quant.plan import QuantPlan
-from analysis.records import Capture
+from analysis.records import ActivationStats, Capture
 
 STEPS, SAMPLES = 20, 16  # of the capture that is drawn when none is given
 
@@ -26,7 +29,7 @@ class RtnConfig(PlanOptions):
 
 def rtn(
     handle: ModelHandle,
-    calibration: Capture | None,
+    calibration: Capture | CalibrationSet | None,
     plan: QuantPlan,
     config: RtnConfig,
     progress: Progress | None = None,
@@ -34,19 +37,18 @@ def rtn(
 ) -> QuantizedModel:
     """Weights per output channel, activations per tensor, each rounded to the nearest level.
 
-    One activation grid serves all timesteps: its range comes from the capture's statistics of
-    all steps together. Nothing is learned.
+    One activation grid serves all timesteps: its range comes from the statistics of all steps
+    together. Nothing is learned.
 
     Args:
-        calibration: a capture of this model; `None` if the plan leaves activations float.
+        calibration: a capture of this model, or a calibration set, which the float model is then
+            run on; `None` if the plan leaves activations float.
 
     Raises:
-        UserError: when the calibration is no capture, or of another model.
+        UserError: when the calibration is something else, or of another model.
     """
-    check_capture(handle, calibration)
-    stats = {}
-    if calibration is not None:
-        stats = {layer.name: calibration[layer.name].total for layer in calibration.layers}
+    check_calibration(handle, calibration)
+    stats = activation_stats(handle, calibration, should_stop)
     qparams, skipped = estimate_qparams(handle, plan, stats, progress, should_stop)
     return convert(
         handle,
@@ -60,26 +62,45 @@ def rtn(
     )
 
 
-def check_capture(handle: ModelHandle, calibration: Any) -> None:
-    """Raise `UserError` unless this is nothing, or a capture of this model."""
+def check_calibration(handle: ModelHandle, calibration: Any) -> None:
+    """Raise `UserError` unless this is nothing, or a capture or calibration set of this model."""
     if calibration is None:
         return
-    if not isinstance(calibration, Capture):
+    if not isinstance(calibration, Capture | CalibrationSet):
         raise UserError(
-            "Plain rounding is calibrated on a capture (analysis.capture(model)); got a "
-            f"{type(calibration).__name__}."
+            "Plain rounding is calibrated on a capture (analysis.capture(model)) or a calibration "
+            f"set (analysis.calibrate(model)); got a {type(calibration).__name__}."
         )
-    if calibration.model_digest != handle.digest:
+    if calibration.model_digest == handle.digest:
+        return
+    if isinstance(calibration, Capture):
         raise UserError(
             f"The capture was taken of another model ({calibration.model}) than {handle.name}; "
             "capture this one."
         )
+    check_same_model(handle, calibration)
 
 
-def capture_digest(calibration: Capture | None) -> str:
-    """SHA-256 over a capture's statistics; empty for none."""
+def activation_stats(
+    handle: ModelHandle,
+    calibration: Capture | CalibrationSet | None,
+    should_stop: ShouldStop | None = None,
+) -> dict[str, ActivationStats]:
+    """Statistics of every tensor over all steps together; nothing for no calibration."""
+    if calibration is None:
+        return {}
+    if isinstance(calibration, Capture):
+        return {layer.name: calibration[layer.name].total for layer in calibration.layers}
+    found = calibration_statistics(handle, calibration, should_stop=should_stop)
+    return {name: stats.total for name, stats in found.items()}
+
+
+def capture_digest(calibration: Capture | CalibrationSet | None) -> str:
+    """SHA-256 over a capture's statistics or a set's samples; empty for none."""
     if calibration is None:
         return ""
+    if isinstance(calibration, CalibrationSet):
+        return calibration_digest(calibration)
     sha = hashlib.sha256(calibration.model_digest.encode())
     for layer, stats in zip(calibration.layers, calibration.stats, strict=True):
         sha.update(layer.name.encode())

@@ -1,0 +1,70 @@
+"""Sample once, keep statistics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from analysis.commands.options import (
+    Device,
+    Guidance,
+    Json,
+    Model,
+    Out,
+    Prompt,
+    Scheduler,
+    Seed,
+    Steps,
+)
+from analysis.console import number, progress_bar, say
+from analysis.runs import CAPTURE_FILE, new_run, write_manifest
+
+
+def capture(
+    model: Model = "fashion",
+    samples: Annotated[int, typer.Option(help="Samples to draw.")] = 16,
+    layers: Annotated[str | None, typer.Option(help="Glob over layer names.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Histograms of all values.")] = False,
+    steps: Steps = 50,
+    seed: Seed = 0,
+    scheduler: Scheduler = None,
+    prompt: Prompt = None,
+    guidance: Guidance = None,
+    device: Device = "auto",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Sample once and keep the statistics of every activation."""
+    import analysis
+    from analysis.capture.run import capture as run_capture
+
+    run = new_run("capture", out)
+    handle = analysis.load_model(model, device)
+    arguments: dict[str, Any] = {
+        "steps": steps,
+        "samples": samples,
+        "seed": seed,
+        "scheduler": scheduler,
+        "prompt": prompt,
+        "guidance_scale": guidance,
+        "layers": layers,
+        "exact": exact,
+    }
+    with progress_bar("capture") as progress:
+        done = run_capture(handle, **arguments, progress=progress)
+    analysis.save_capture(done, run / CAPTURE_FILE)
+    write_manifest(run, "capture", {"model": model, **arguments})
+    values: dict[str, Any] = {
+        "run": str(run),
+        "layers": [layer.name for layer in done.layers],
+        "timesteps": done.timesteps,
+        "samples": samples,
+        "seconds": done.seconds,
+        "peak_mb": done.peak_mb,
+        "never_ran": done.meta["never_ran"],
+    }
+    absent = [f"never ran: {', '.join(done.meta['never_ran'])}"] * bool(done.meta["never_ran"])
+    head = f"{len(done.layers)} tensors x {len(done.timesteps)} timesteps in {run}"
+    cost = f"{number(done.seconds, 's')}, process peak {number(done.peak_mb, 'MB', 0)}"
+    say(values, as_json, [head, cost, *absent])
