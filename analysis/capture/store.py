@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.capture.check import check_capture
 from analysis.files import FileKind, digest, read_tensors, write_tensors
 from analysis.records import (
     Array,
@@ -129,6 +130,10 @@ def _inflate(tensors: Mapping[str, Array], kinds: Mapping[str, Any]) -> dict[str
 
 
 def _unpack(tensors: Mapping[str, Array]) -> list[LayerStats]:
+    if (tensors["channels"] < 1).any() or tensors["channels"].sum() != len(
+        tensors["channel_min"].T
+    ):
+        raise ValueError("its channels do not add up")
     ends = np.cumsum(tensors["channels"])
     counts = tensors["counts"]
     bins = np.arange(counts.shape[-1] + 1, dtype=np.float64)
@@ -138,8 +143,6 @@ def _unpack(tensors: Mapping[str, Array]) -> list[LayerStats]:
         columns = {name: tensors[name][i] for name in _COLUMNS}
         histogram = Histogram(counts[i], start + width * bins)
         low, high = tensors["channel_min"][:, part], tensors["channel_max"][:, part]
-        if low.shape != high.shape or low.shape[0] != len(tensors["timesteps"]):
-            raise ValueError("its columns differ in length")
         groups.append(LayerStats(**columns, histogram=histogram, channel_min=low, channel_max=high))
     return groups
 
@@ -153,7 +156,7 @@ def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Capture
     members = header["members"]
     if len(members) != len(layers) or not all(0 <= i < len(groups) for i in members):
         raise ValueError("its layers and statistics do not match")
-    return Capture(
+    capture = Capture(
         model=header["model"],
         model_digest=header["model_digest"],
         spec=SamplingSpec(**header["spec"]),
@@ -166,3 +169,5 @@ def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Capture
         peak_mb=header["peak_mb"],
         meta=header["meta"],
     )
+    check_capture(capture)
+    return capture
