@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 from typer._click.exceptions import ClickException
 
+from analysis.commands.bench import bench
 from analysis.commands.calibrate import calibrate
 from analysis.commands.capture import capture
 from analysis.commands.compare import compare
@@ -24,7 +25,7 @@ app = typer.Typer(
     help="See why quantizing a diffusion model is hard: capture, quantize, compare.",
 )
 
-for command in (info, capture, shortcuts, calibrate, quantize, compare, export):
+for command in (info, capture, shortcuts, calibrate, quantize, compare, export, bench):
     app.command()(command)
 
 

@@ -23,7 +23,9 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--json", action="store_true", help="print one JSON object a benchmark")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, a key a benchmark"
+    )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(BENCHMARKS))
     if unknown:
@@ -31,12 +33,14 @@ def main() -> None:
             f"error: no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr
         )
         sys.exit(2)
+    results = {}
     for name in arguments.names or BENCHMARKS:
-        result = BENCHMARKS[name]()
-        if arguments.json:
-            print(json.dumps({"benchmark": name, **result}), flush=True)
-        else:
-            print(f"{name}:", *(f"  {key} = {_short(v)}" for key, v in result.items()), sep="\n")
+        results[name] = BENCHMARKS[name]()
+        if not arguments.json:
+            lines = (f"  {key} = {_short(value)}" for key, value in results[name].items())
+            print(f"{name}:", *lines, sep="\n", flush=True)
+    if arguments.json:
+        print(json.dumps(results))
 
 
 def _short(value: Any) -> str:
