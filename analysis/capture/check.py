@@ -33,14 +33,12 @@ def check_capture(capture: Capture) -> None:
 def _check_stats(stats: LayerStats, steps: int) -> None:
     columns = [getattr(stats, name) for name in COLUMNS]
     counts, edges = stats.histogram.counts, stats.histogram.edges
-    channels = (stats.channel_min, stats.channel_max)
+    low, high = stats.channel_min, stats.channel_max
     _demand(all(column.shape == (steps,) for column in columns), "its columns differ in length")
-    _demand(
-        all(c.ndim == 2 and len(c) == steps and c.size for c in channels), "channels are missing"
-    )
-    _demand(channels[0].shape == channels[1].shape, "its columns differ in length")
+    _demand(low.ndim == 2 and low.shape[0] == steps and low.size > 0, "its channels are missing")
+    _demand(low.shape == high.shape, "its columns differ in length")
     _demand(counts.shape == (steps, len(edges) - 1), "its histograms have another length")
-    _demand(all(map(_finite, (*columns, *channels, edges))), "it holds NaN or infinite values")
+    _demand(all(map(_finite, (*columns, low, high, edges))), "it holds NaN or infinite values")
     _demand(bool((stats.count > 0).all()), "a layer has no values")
     _demand(bool((np.diff(edges) > 0).all()), "its bins have no width")
     _demand(counts.dtype.kind == "u" and bool(counts.any(axis=1).all()), "its histograms are empty")

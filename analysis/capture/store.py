@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.capture.check import check_capture
+from analysis.capture.check import COLUMNS, check_capture
 from analysis.files import FileKind, digest, read_tensors, write_tensors
 from analysis.records import (
     Array,
@@ -26,7 +26,6 @@ from analysis.records import (
 
 KIND = FileKind("activation-capture", 1, "capture", "capture", "capture again")
 BUNDLED_CAPTURE = Path(__file__).parents[2] / "assets" / "captures" / "fashion.safetensors"
-_COLUMNS = ("count", "min", "max", "mean", "std")
 
 
 def save_capture(capture: Capture, path: str | Path) -> Path:
@@ -93,7 +92,7 @@ def _shared(stats: Sequence[LayerStats]) -> tuple[list[LayerStats], list[int]]:
 
 def _pack(groups: Sequence[LayerStats], timesteps: Array) -> dict[str, Array]:
     """Columns of all layers side by side; channels one layer behind the other."""
-    tensors = {name: np.stack([getattr(g, name) for g in groups]) for name in _COLUMNS}  # [G, T]
+    tensors = {name: np.stack([getattr(g, name) for g in groups]) for name in COLUMNS}  # [G, T]
     widest = max((g.histogram.counts.dtype for g in groups), key=lambda kind: kind.itemsize)
     tensors["counts"] = np.stack([g.histogram.counts.astype(widest) for g in groups])  # [G, T, B]
     tensors["edges"] = np.array([(g.histogram.edges[0], g.histogram.width) for g in groups])
@@ -130,17 +129,16 @@ def _inflate(tensors: Mapping[str, Array], kinds: Mapping[str, Any]) -> dict[str
 
 
 def _unpack(tensors: Mapping[str, Array]) -> list[LayerStats]:
-    if (tensors["channels"] < 1).any() or tensors["channels"].sum() != len(
-        tensors["channel_min"].T
-    ):
+    channels = tensors["channels"]
+    if (channels < 1).any() or channels.sum() != tensors["channel_min"].shape[1]:
         raise ValueError("its channels do not add up")
-    ends = np.cumsum(tensors["channels"])
+    ends = np.cumsum(channels)
     counts = tensors["counts"]
     bins = np.arange(counts.shape[-1] + 1, dtype=np.float64)
     groups = []
     for i, (start, width) in enumerate(tensors["edges"]):
-        part = slice(ends[i] - tensors["channels"][i], ends[i])
-        columns = {name: tensors[name][i] for name in _COLUMNS}
+        part = slice(ends[i] - channels[i], ends[i])
+        columns = {name: tensors[name][i] for name in COLUMNS}
         histogram = Histogram(counts[i], start + width * bins)
         low, high = tensors["channel_min"][:, part], tensors["channel_max"][:, part]
         groups.append(LayerStats(**columns, histogram=histogram, channel_min=low, channel_max=high))
