@@ -2,7 +2,7 @@
 const root = element.querySelector('.wb-table');
 const head = root.querySelector('thead tr'), body = root.querySelector('tbody');
 let order = null; // {column, up}
-let value = null;
+let value = null, content = null;
 
 function shown(value) {
   if (value === null || value === undefined) return '–';
@@ -45,15 +45,30 @@ function rowOf(index) {
   const pick = () => trigger('select', {index, value: keys[index]});
   row.tabIndex = 0;
   row.setAttribute('aria-selected', String(keys[index] === selected));
+  row.dataset.index = index;
   row.addEventListener('click', pick);
   row.addEventListener('keydown', event => { if (event.key === 'Enter') pick(); });
   return row;
 }
 
-function draw() {
+// Rows that stay the same stay in place, and with them the keyboard's focus.
+function markSelected() {
+  for (const row of body.children) {
+    const chosen = value.keys && value.keys[row.dataset.index] === value.selected;
+    if (value.keys) row.setAttribute("aria-selected", String(chosen));
+  }
+}
+
+function receive() {
   value = JSON.parse(props.value || 'null');
   root.hidden = !value;
   if (!value) return;
+  const next = JSON.stringify({...value, selected: null});
+  if (next === content) markSelected();
+  else { content = next; draw(); }
+}
+
+function draw() {
   root.querySelector('caption').textContent = value.caption || '';
   root.setAttribute('aria-label', value.caption || 'Table');
   head.replaceChildren(...value.columns.map(header));
@@ -66,5 +81,5 @@ function draw() {
   element.dataset.rev = Number(element.dataset.rev || 0) + 1;
 }
 
-watch('value', draw);
-draw();
+watch('value', receive);
+receive();

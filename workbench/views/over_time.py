@@ -29,7 +29,7 @@ READING = {
     "share one grid well; the orange one is the selected timestep.",
     "density": "Bright means many values. The dashed lines are the least and the greatest value: "
     "where they part from the bright band, outliers set the range.",
-    "bands": "The brightest band holds half of all values, the palest all of them. One grid for all "
+    "bands": "The bright band holds half of all values, the palest all of them. One grid for all "
     "timesteps has to span the pale band at its widest.",
     "boxes": "Every box shows how wide the channels' ranges are at one timestep: middle half in "
     "the box, extremes at the whiskers. Boxes that rise or sink are what PTQ4DM reported.",
