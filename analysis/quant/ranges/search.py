@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,9 +47,15 @@ class ShrinkSearch(ABC):
 
     def of_stats(self, stats: ActivationStats, bits: int, symmetric: bool) -> tuple[float, float]:
         """lo and hi for one tensor known by its histogram."""
-        lo, hi = FACTORS * min(stats.min, 0.0), FACTORS * max(stats.max, 0.0)  # [K]
-        scale, zero_point = qparams_from_range(lo, hi, bits, symmetric)
-        edges = np.clip(stats.histogram.edges, stats.min, stats.max)
-        losses = self.stats_losses(stats.histogram.counts, edges, scale, zero_point, bits)
-        best = int(np.argmin(losses))
-        return float(lo[best]), float(hi[best])
+        return shrink_by_stats(stats, bits, symmetric, self.stats_losses)
+
+
+def shrink_by_stats(
+    stats: ActivationStats, bits: int, symmetric: bool, losses: Callable[..., Array]
+) -> tuple[float, float]:
+    """The candidate range with the least loss, by `losses` as `ShrinkSearch.stats_losses`."""
+    lo, hi = FACTORS * min(stats.min, 0.0), FACTORS * max(stats.max, 0.0)  # [K]
+    scale, zero_point = qparams_from_range(lo, hi, bits, symmetric)
+    edges = np.clip(stats.histogram.edges, stats.min, stats.max)
+    best = int(np.argmin(losses(stats.histogram.counts, edges, scale, zero_point, bits)))
+    return float(lo[best]), float(hi[best])
