@@ -36,13 +36,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory) -> Iterator[Callable[..., SimpleNamespace]]:
-    """Starts app.py with arguments: its address, its process, its log, its runs folder."""
+    """Starts app.py, or a program that wraps it: address, process, log, runs folder."""
     started = []
 
-    def start(*arguments: str) -> SimpleNamespace:
+    def start(*arguments: str, program: tuple[str, ...] = ("app.py",)) -> SimpleNamespace:
         folder = tmp_path_factory.mktemp("server")
         port, log = free_port(), folder / "log"
-        command = [sys.executable, "app.py", "--port", str(port), "--runs", str(folder / "runs")]
+        command = [sys.executable, *program, "--port", str(port), "--runs", str(folder / "runs")]
         with log.open("w") as sink:
             process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=sink, stderr=sink)
         started.append(process)

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.capture.store import save_capture
 from tests.e2e.conftest import ROOT, revision, says
+from tests.workbench.conftest import make_capture
 
 pytestmark = pytest.mark.browser
 HOSTILE = '<img src=x onerror="window.hacked=1">${window.hacked=2}{{7*7}}</script>'
@@ -152,28 +154,58 @@ def test_an_unknown_model_is_one_sentence_and_nothing_is_lost(visit):
     assert page.locator(".wb-bar select").input_value() == "conv_in"
 
 
-def test_names_with_markup_in_a_capture_file_stay_text(visit, tmp_path):
-    from analysis.capture.store import save_capture
-    from tests.workbench.conftest import make_capture
+HOSTILE_NAMES = (HOSTILE, "mid.<b>bold</b>", "up.<svg onload=alert(1)>")
+# Files with such names are refused, so the page is given one past the check.
+HOSTILE_PAGE = f"""
+import app, workbench.captures
+from tests.workbench.conftest import make_capture
+workbench.captures.load_capture = lambda path: make_capture({HOSTILE_NAMES!r})
+app.main()
+"""
 
-    names = (HOSTILE, "mid.<b>bold</b>", "up.<svg onload=alert(1)>")
-    path = save_capture(make_capture(names), tmp_path / "hostile.safetensors")
+
+def test_names_with_markup_stay_text_on_every_tab(visit, serve):
+    address = serve(program=("-c", HOSTILE_PAGE)).address
+    page = visit(address=address)
+    page.select_option(".wb-bar select", HOSTILE)
+    says(page, "#cell h3", HOSTILE)
+    page.get_by_text("The same numbers as tables").click()
+    says(page, "#cell-numbers caption", HOSTILE)
+    page.get_by_role("tab", name="Over time").click()
+    says(page, "#time-facts h3", HOSTILE)
+    page.get_by_role("tab", name="Shortcuts").click()
+    says(page, "#shortcut-table td", HOSTILE_NAMES[2])
+    page.get_by_role("tab", name="Quantize").click()
+    page.wait_for_selector("#layer-sqnr .plot[data-rev]")
+    page.get_by_text("Every layer as a table").click()
+    says(page, "#layer-table td", HOSTILE)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x], svg[onload]").count() == 0
+    copied = visit(page.url.split("?")[1], address=address)
+    assert copied.locator(".wb-bar select").input_value() == HOSTILE
+    assert copied.evaluate("window.hacked") is None
+
+
+def test_a_file_with_markup_for_a_name_is_refused_as_text(visit, tmp_path):
+    path = save_capture(make_capture(HOSTILE_NAMES), tmp_path / "hostile.safetensors")
+    page = visit()
+    page.get_by_text("Open another model or capture").click()
+    page.set_input_files("#upload input[type=file]", path)
+    page.wait_for_selector("#notice .wb-error")
+    assert HOSTILE in page.inner_text("#notice")
+    assert page.evaluate("window.hacked") is None
+    says(page, ".wb-capture", "bundled capture")
+
+
+def test_an_uploaded_capture_is_opened_and_a_link_finds_it(visit, tmp_path):
+    path = save_capture(make_capture(), tmp_path / "mine.safetensors")
     page = visit()
     page.get_by_text("Open another model or capture").click()
     page.set_input_files("#upload input[type=file]", path)
     says(page, ".wb-capture", "own capture: DDIM, 4 steps, 2 samples")
-    page.select_option(".wb-bar select", HOSTILE)
-    says(page, "#cell h3", HOSTILE)
-    for tab in ("Over time", "Shortcuts", "Quantize"):
-        page.get_by_role("tab", name=tab).click()
-    says(page, "#predicted h3", "Prediction")
-    page.get_by_text("Every layer as a table").click()
-    says(page, "#layer-table td", HOSTILE)
-    assert page.evaluate("window.hacked") is None
-    assert page.locator("img[src=x], #layer-sqnr svg[onload]").count() == 0
+    page.wait_for_function("() => location.search.includes('capture=upload-')")
     copied = visit(page.url.split("?")[1])
-    assert copied.locator(".wb-bar select").input_value() == HOSTILE
-    assert copied.evaluate("window.hacked") is None
+    says(copied, ".wb-capture", "own capture: DDIM, 4 steps, 2 samples")
 
 
 def test_a_file_that_is_no_capture_is_one_sentence(visit, tmp_path):
@@ -191,9 +223,6 @@ def test_a_file_that_is_no_capture_is_one_sentence(visit, tmp_path):
 
 
 def test_a_capture_of_another_model_cannot_calibrate(visit, tmp_path):
-    from analysis.capture.store import save_capture
-    from tests.workbench.conftest import make_capture
-
     path = save_capture(replace(make_capture(), model="other"), tmp_path / "other.safetensors")
     page = visit()
     page.get_by_text("Open another model or capture").click()

@@ -22,7 +22,9 @@ def layer_stats(widths: list[float], channels: int = 4, seed: int = 0) -> LayerS
         max=np.array([v.max() for v in values]),
         mean=np.array([v.mean() for v in values]),
         std=np.array([v.std() for v in values]),
-        histogram=Histogram(np.array([np.histogram(v, EDGES)[0] for v in values]), EDGES),
+        histogram=Histogram(
+            np.array([np.histogram(v, EDGES)[0] for v in values], dtype=np.uint32), EDGES
+        ),
         channel_min=np.array([v.min(axis=0) for v in values], dtype=np.float32),
         channel_max=np.array([v.max(axis=0) for v in values], dtype=np.float32),
     )
