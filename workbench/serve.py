@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from workbench.page import Settings
@@ -14,6 +15,8 @@ def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
     """Build and launch; returns when the server is stopped."""
     settings = Settings.for_demo(model, runs) if demo else Settings(model, runs)
     blocks = build_page(settings)
+    gc.freeze()
+    gc.enable()
     print(f"The workbench is at http://{host}:{port}", flush=True)
     blocks.launch(
         server_name=host,
