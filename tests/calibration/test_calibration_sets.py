@@ -215,7 +215,7 @@ def test_plain_rounding_takes_a_set(ddpm, tdac_set):
     grid, total = quantized.qparams["conv_out"].act, stats["conv_out"].total
     assert float(grid.scale) == pytest.approx((max(total.max, 0) - min(total.min, 0)) / 255)
     assert quantized.calibration == calibration_digest(tdac_set)
-    with pytest.raises(UserError, match="drawn for another model .*; calibrate this one"):
+    with pytest.raises(UserError, match=r"drawn for another model .*; calibrate this one"):
         analysis.quantize(ddpm, calibration=replace(tdac_set, model_digest="other"))
 
 
