@@ -18,9 +18,10 @@ from analysis.commands.quantize import quantize
 from analysis.commands.shortcuts import shortcuts
 from analysis.errors import Cancelled, UserError
 
+CANCELLED = 130  # what a shell calls the end by Ctrl-C
+
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="See why quantizing a diffusion model is hard: capture, quantize, compare.",
 )
@@ -32,16 +33,17 @@ for command in (info, capture, shortcuts, calibrate, quantize, compare, export, 
 def main() -> NoReturn:
     """Run the command line; a person's mistake ends in one line and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False)  # typer makes a status of Ctrl-C itself
     except (KeyboardInterrupt, typer.Abort, Cancelled):
-        print("cancelled", file=sys.stderr)
-        sys.exit(130)
+        status = CANCELLED
     except ClickException as error:
-        _fail(error.format_message())
+        _fail(f"{error.format_message().rstrip('.')}; see `python -m analysis --help`.")
     except UserError as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
+    if status == CANCELLED:
+        print("cancelled", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
 
 
