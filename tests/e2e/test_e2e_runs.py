@@ -53,6 +53,7 @@ def test_quantize_then_compare(visit):
     assert width == 4 * 33 - 1
     assert revision(page, "divergence") >= 1
     page.locator("#mode").get_by_label("Swipe").check()
+    page.wait_for_selector(".wb-pictures[data-mode=swipe]")
     page.focus(".wb-swipe input")
     page.keyboard.press("Home")
     assert "inset(0px 0px 0px 0%)" in page.evaluate(
