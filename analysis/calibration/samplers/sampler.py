@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -53,9 +52,7 @@ class CalibrationSampler(ABC):
         weights = normalized(self.weights(num_steps, features))
         if self.allocated:
             return np.repeat(np.arange(num_steps), allocate(weights, size))
-        name = zlib.crc32(type(self).__name__.encode())
-        random = np.random.default_rng([seed, name])
-        return random.choice(num_steps, size, p=weights)
+        return np.random.default_rng(seed).choice(num_steps, size, p=weights)
 
     def x_t(self, source: Source, steps: Array) -> Array:
         """Noisy samples [N, C, H, W] float32 at steps [N], which rise."""
