@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from analysis.capture.native import Drawn
 from analysis.records import Array, Histogram
 
 SMALLEST_EXPONENT = -60  # a bin of 1e-18: narrower spans count as one value
@@ -41,9 +42,12 @@ class DyadicBins:
                     self._double()
         self._reach = tuple(np.ldexp([self.start, self.start + bins], self.exponent).tolist())
 
-    def add(self, step: int, values: Array) -> None:
+    def add(self, step: int, values: Array | Drawn) -> None:
         """Count values, which must lie inside what `cover` was told."""
         assert self.exponent is not None, "cover() comes first"
+        if isinstance(values, Drawn):
+            values.count(math.ldexp(1.0, -self.exponent), self.start, self.counts[step])
+            return
         # In double precision every step of this is exact, however far from zero the bins lie.
         cells = np.multiply(values, math.ldexp(1.0, -self.exponent), dtype=np.float64)
         np.floor(cells, out=cells)
