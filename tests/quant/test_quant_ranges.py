@@ -113,7 +113,10 @@ def test_the_search_trusts_extremes_more_than_bins(make_stats):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("entropia", "no range estimator named 'entropia'; choose one of: cosine, kl, l1, lp, lp2d"),
+        (
+            "entropia",
+            "no range estimator named 'entropia'; choose one of: cosine, kl, l1, lp, lp2d",
+        ),
         ("minmax:3", "'minmax' takes no setting"),
         ("percentile:many", "'percentile' takes its percentile, a number"),
         ("percentile:", "'percentile' takes its percentile, a number"),
