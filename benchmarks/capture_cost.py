@@ -9,7 +9,7 @@ import time
 from statistics import median
 from typing import Any
 
-STEPS, SAMPLES, ROUNDS = 50, 16, 5
+STEPS, SAMPLES, ROUNDS = 50, 16, 3
 
 PROBE = """
 import json, resource, sys

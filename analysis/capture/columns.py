@@ -23,13 +23,17 @@ class LayerColumns:
     def add(self, step: int, row: HostSummary) -> None:
         """Merge one tensor's summary (Chan, Golub & LeVeque 1979, pairwise update)."""
         before = int(self.count[step])
-        total = before + row.count
-        shift = row.mean - self.mean[step]
-        self.m2[step] += row.m2 + shift**2 * before * row.count / total
-        self.mean[step] += shift * row.count / total
-        self.count[step] = total
-        np.minimum(self.channel_min[step], row.low, out=self.channel_min[step])
-        np.maximum(self.channel_max[step], row.high, out=self.channel_max[step])
+        if before:
+            total = before + row.count
+            shift = row.mean - self.mean[step]
+            self.m2[step] += row.m2 + shift**2 * before * row.count / total
+            self.mean[step] += shift * row.count / total
+            self.count[step] = total
+            np.minimum(self.channel_min[step], row.low, out=self.channel_min[step])
+            np.maximum(self.channel_max[step], row.high, out=self.channel_max[step])
+        else:
+            self.count[step], self.mean[step], self.m2[step] = row.count, row.mean, row.m2
+            self.channel_min[step], self.channel_max[step] = row.low, row.high
         self.bins.cover(row.least, row.greatest)
         self.bins.add(step, row.values)
 

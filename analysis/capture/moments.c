@@ -3,6 +3,7 @@
    torch needs a pass for each of the four, and memory is what capturing waits for.
    Sums are taken about a center, in float over one sample's channel and in double beyond. */
 
+#include <math.h>
 #include <stddef.h>
 
 /* x is [samples, channels, size]: a channel lies in one piece. */
@@ -44,7 +45,7 @@ void moments_rows(const float *restrict x, size_t rows, size_t channels, float c
 void count_drawn(const float *restrict x, const long long *restrict drawn, size_t n, double inverse,
                  double start, unsigned *restrict counts) {
   for (size_t i = 0; i < n; ++i) {
-    double cell = x[drawn[i]] * inverse - start;
+    double cell = floor(x[drawn[i]] * inverse) - start; /* -1e-30 is left of 0, 256 - 1e-30 is 256 */
     ++counts[(size_t)cell];
   }
 }

@@ -13,7 +13,6 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,8 +22,11 @@ import torch
 from analysis.records import Array
 
 SOURCE = Path(__file__).with_name("moments.c")
-# Without these two, comparing and summing cannot be done many values at a time.
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+# Lets comparing and summing go many values at a time. Not -ffast-math: a library linked with it
+# flushes tiny numbers to zero in the whole process, and so changes what the model computes.
+_REORDERED = ("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
+_FINITE = ("-ffinite-math-only", "-fno-math-errno")
+FLAGS = ("-O3", "-march=native", *_REORDERED, *_FINITE, "-shared", "-fPIC")
 
 
 @lru_cache(maxsize=1)
@@ -60,13 +62,16 @@ def moments(
     return extremes, sums
 
 
-@dataclass(frozen=True)
 class Drawn:
-    """Values of a tensor on the host that are to be counted where they lie."""
+    """Values of a tensor on the host that are to be counted where they lie.
 
-    library: ctypes.CDLL
-    x: torch.Tensor  # contiguous float32
-    positions: Array  # [n] int64, in the flattened tensor
+    `x` is contiguous float32; `positions`, int64 [n], are in the flattened tensor.
+    """
+
+    __slots__ = ("library", "positions", "x")
+
+    def __init__(self, library: ctypes.CDLL, x: torch.Tensor, positions: Array) -> None:
+        self.library, self.x, self.positions = library, x, positions
 
     def count(self, inverse: float, start: int, counts: Array) -> None:
         """Add to `counts`, uint32 [B], how many values lie in each bin of width 1 / inverse."""

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from analysis.capture.columns import LayerColumns
-from analysis.capture.summary import Arranged, Observed, Summary, to_host
+from analysis.capture.native import Drawn
+from analysis.capture.summary import Arranged, HostSummary, Observed, Summary, to_host
 from analysis.errors import UserError
 from analysis.records import Array, LayerRef, LayerStats
 
@@ -54,7 +55,12 @@ class Recorder:
         """
         arranged, whole = self._summary(layer, x)
         values = arranged.values(part, self._drawn(layer.name, arranged, part))
-        self._pending.append((layer.name, (whole.part(part), values)))
+        summary = whole.part(part)
+        if isinstance(values, Drawn):  # on the host, and only here while x lives
+            extremes, sums = np.asarray(summary.extremes), np.asarray(summary.sums)
+            self._merge(layer.name, HostSummary(summary, extremes, sums, values))
+            return
+        self._pending.append((layer.name, (summary, values)))
         if self._per_sample is None or not x.is_cuda:
             self._drain()  # nothing to wait for, or too much to hold
 
@@ -66,7 +72,7 @@ class Recorder:
     def _summary(self, layer: LayerRef, x: torch.Tensor) -> tuple[Arranged, Summary]:
         if self._previous is None or self._previous[0] is not x:
             channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
-            arranged = Arranged.of(x, channels_last)
+            arranged = Arranged(x.detach(), channels_last)
             summary = Summary.of(arranged, self._centers.get(layer.module, 0.0))
             self._previous = (x, arranged, summary)
         return self._previous[1:]
@@ -88,13 +94,16 @@ class Recorder:
         pending, self._pending = self._pending, []
         rows = to_host([observed for _, observed in pending])
         for (name, _), row in zip(pending, rows, strict=True):
-            if not row.finite:
-                self._complain(name)
-            if name not in self.columns:
-                self.columns[name] = LayerColumns(len(self.timesteps), self._bins, row.low.size)
-            self.columns[name].add(self._step, row)
-            if row.far_off:
-                self._centers[name.split("#")[0]] = row.mean
+            self._merge(name, row)
+
+    def _merge(self, name: str, row: HostSummary) -> None:
+        if not row.finite:
+            self._complain(name)
+        if name not in self.columns:
+            self.columns[name] = LayerColumns(len(self.timesteps), self._bins, row.low.size)
+        self.columns[name].add(self._step, row)
+        if row.far_off:
+            self._centers[name.split("#")[0]] = row.mean
 
     def _complain(self, name: str) -> NoReturn:
         raise UserError(

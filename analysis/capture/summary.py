@@ -20,34 +20,39 @@ from analysis.records import Array
 FAR = 30.0  # a mean this many standard deviations off zero is worth a center of its own
 
 
-@dataclass(frozen=True)
 class Arranged:
-    """A tensor seen as [N, C, M] (planes) or [N, M, C] (rows), whichever its memory already is."""
+    """A tensor seen as [N, C, M] (planes) or [N, M, C] (rows), whichever its memory already is.
 
-    x: torch.Tensor
-    planes: bool
+    Attributes: x, so seen and contiguous; planes; shape, (N, C, M) however the memory lies.
+    """
 
-    @classmethod
-    def of(cls, x: torch.Tensor, channels_last: bool) -> Arranged:
+    __slots__ = ("planes", "shape", "x")
+
+    def __init__(self, x: torch.Tensor, channels_last: bool) -> None:
         """See x, [N, C, ...] or with `channels_last` [N, ..., C], without copying if possible."""
-        x = x.detach() if x.dtype is torch.float32 else x.detach().float()
+        if x.dtype is not torch.float32:
+            x = x.float()
         samples, channels = x.shape[0], x.shape[-1 if channels_last else 1]
-        if channels_last and x.ndim == 3 and not x.is_contiguous():
-            x, channels_last = x.transpose(1, 2), False  # [N, C, L]
-        elif not channels_last and x.ndim == 4 and not x.is_contiguous():
-            x, channels_last = x.permute(0, 2, 3, 1), True  # [N, H, W, C]
-        shape = (samples, -1, channels) if channels_last else (samples, channels, -1)
-        return cls(x.reshape(shape).contiguous(), planes=not channels_last)
+        if not x.is_contiguous():
+            if channels_last and x.ndim == 3:
+                x, channels_last = x.transpose(1, 2), False  # [N, C, L]
+            elif not channels_last and x.ndim == 4:
+                x, channels_last = x.permute(0, 2, 3, 1), True  # [N, H, W, C]
+            x = x.contiguous()
+        size = x.numel() // samples // channels
+        self.x, self.planes = x, not channels_last
+        self.shape: tuple[int, int, int] = (samples, channels, size)
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(N, C, M), however the memory lies."""
-        samples, a, b = self.x.shape
-        return (samples, a, b) if self.planes else (samples, b, a)
+    def view(self) -> torch.Tensor:
+        """x as [N, C, M] or [N, M, C]."""
+        samples, channels, size = self.shape
+        return self.x.view((samples, channels, size) if self.planes else (samples, size, channels))
 
     def size(self, part: slice | None) -> int:
         """Values a sample in the channels of `part`."""
-        first, last, _ = (part or slice(None)).indices(self.shape[1])
+        if part is None:
+            return self.shape[1] * self.shape[2]
+        first, last, _ = part.indices(self.shape[1])
         return self.shape[2] * (last - first)
 
     def drawn(self, draws: Array, part: slice | None) -> Array:
@@ -71,7 +76,8 @@ class Arranged:
             return self.x.view(-1).index_select(0, positions)
         if part is None:
             return self.x.view(-1)
-        return (self.x[:, part] if self.planes else self.x[:, :, part]).reshape(-1)
+        view = self.view()
+        return (view[:, part] if self.planes else view[:, :, part]).reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Summary:
             address = arranged.x.data_ptr()
             found = moments(library, address, arranged.shape, arranged.planes, center)
             return cls(samples * size, *found, center)
-        x, axis = arranged.x, 2 if arranged.planes else 1
+        x, axis = arranged.view(), 2 if arranged.planes else 1
         moved = x - center if center else x
         extremes = torch.stack([x.amin(axis).amin(0), x.amax(axis).amax(0)])
         parts = torch.stack([moved.sum(axis), (moved * moved).sum(axis)])  # [2, N, C]
