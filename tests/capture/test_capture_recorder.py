@@ -180,7 +180,6 @@ def test_a_pass_counts_for_the_nearest_timestep(offset):
     assert finished(recorder, [CONV])[1][0].mean.tolist() == [900.5, 3.25]
 
 
-@pytest.mark.xfail(reason="from the second pass on, the last showing alone is kept", strict=True)
 def test_a_layer_that_runs_twice_in_a_pass_counts_twice():
     recorder = Recorder(np.array([3.0, 2.0, 1.0]), 2, 0, 512, 64)
     recorder.begin_batch(0, 2)
