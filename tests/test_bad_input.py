@@ -6,12 +6,14 @@ nothing on stdout and nothing on disk from the command line.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import analysis
 from analysis.errors import Cancelled, UserError
@@ -267,3 +269,19 @@ def test_an_end_in_the_middle_leaves_nothing(cli, desk, tmp_path, monkeypatch, c
     ended = cli(command, *given, "--steps", 3, "--samples", 1, "--out", tmp_path / "run")
     assert ended == (130, "", "cancelled\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_activations_that_overflow_are_one_line(cli, new_pipeline, tmp_path):
+    pipeline = new_pipeline("ddpm")
+    with torch.no_grad():  # finite as weights, infinite in a skip tensor
+        pipeline.unet.down_blocks[0].resnets[0].conv2.bias.fill_(3e38)
+        pipeline.unet.down_blocks[0].downsamplers[0].conv.weight.fill_(1)
+    pipeline.save_pretrained(tmp_path / "model")
+    given = ("--model", tmp_path / "model", "--steps", 2, "--samples", 1)
+    with warnings.catch_warnings():  # which would stand beside the line
+        warnings.simplefilter("error")
+        status, out, err = cli("capture", *given, "--out", tmp_path / "run")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: The activations of down_blocks.0.downsamplers.0.conv are not")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

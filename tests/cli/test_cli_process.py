@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "analysis"]
 
@@ -43,23 +41,6 @@ def test_json_stands_alone_on_stdout_however_much_the_loaders_say(folders, tmp_p
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["layers"] == ["conv_in"]
     assert done.stderr == ""
-
-
-def test_activations_that_overflow_are_one_line(new_pipeline, tmp_path):
-    pipeline = new_pipeline("ddpm")
-    with torch.no_grad():  # finite as weights, infinite in a skip tensor
-        pipeline.unet.down_blocks[0].resnets[0].conv2.bias.fill_(3e38)
-        pipeline.unet.down_blocks[0].downsamplers[0].conv.weight.fill_(1)
-    pipeline.save_pretrained(tmp_path / "model")
-    done = run(
-        *("capture", "--model", tmp_path / "model", "--steps", 2, "--samples", 1),
-        *("--out", tmp_path / "run"),
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: The activations of down_blocks.")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "run").exists()
 
 
 def test_ctrl_c_in_the_middle_ends_quietly(folders, tmp_path):
