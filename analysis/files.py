@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
+from analysis.atomic import write_whole
 from analysis.errors import UserError
 from analysis.records import Array
 
@@ -46,18 +45,7 @@ def write_tensors(
     marked = {"format": kind.format, "format_version": kind.version, **header}
     text = json.dumps(marked, sort_keys=True, allow_nan=False)
     content = {"header": text, "digest": digest(text, tensors)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(dict(tensors), content))
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):  # where the folder itself could not be made
-            temporary.unlink()
-        raise UserError(
-            f"{path} could not be written ({error.strerror or error}); make room or choose "
-            "another place."
-        ) from error
+    write_whole(path, safetensors.numpy.save(dict(tensors), content))
     return path
 
 

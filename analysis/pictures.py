@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from analysis.atomic import write_whole
 from analysis.comparison import Comparison
 from analysis.records import Array
 
@@ -29,9 +31,14 @@ def grid(pictures: Array, columns: int = 8) -> Array:
 
 
 def save_pictures(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write `float.png` and `quantized.png`, grids of all samples in the same order."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `float.png` and `quantized.png`, grids of all samples in the same order.
+
+    Raises:
+        UserError: when a file cannot be written, for want of room say.
+    """
     paths = [folder / "float.png", folder / "quantized.png"]
     for path, pictures in zip(paths, (comparison.reference, comparison.candidate), strict=True):
-        Image.fromarray(grid(pictures)).save(path)
+        content = BytesIO()
+        Image.fromarray(grid(pictures)).save(content, "PNG")
+        write_whole(path, content.getvalue())
     return paths

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from analysis.atomic import write_whole
 from analysis.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -49,16 +49,7 @@ def write_manifest(run: Path, kind: str, arguments: Mapping[str, Any]) -> None:
             p.relative_to(run).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
         },
     }
-    temporary = run / f".{MANIFEST}.{os.getpid()}.part"
-    try:
-        temporary.write_text(json.dumps(manifest, indent=1, default=str))
-        os.replace(temporary, run / MANIFEST)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"{run} could not be written ({error.strerror or error}); make room or choose "
-            "another place."
-        ) from error
+    write_whole(run / MANIFEST, json.dumps(manifest, indent=1, default=str).encode())
 
 
 def find_run(run: str | Path, runs: Path = RUNS) -> Path:

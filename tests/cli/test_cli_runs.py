@@ -122,13 +122,13 @@ def test_a_run_without_a_capture(tmp_path):
 def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
     write_manifest(tmp_path, "capture", {"seed": 1})
     before = (tmp_path / "manifest.json").read_text()
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def full(self: Path, text: str) -> int:
-        write(self, text[:10])
+    def full(self: Path, content: bytes) -> int:
+        write(self, content[:10])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"could not be written \(No space left on device\)"):
         write_manifest(tmp_path, "capture", {"seed": 2})
     assert os.listdir(tmp_path) == ["manifest.json"]

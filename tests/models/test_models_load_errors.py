@@ -136,6 +136,18 @@ def test_old_names_and_forgotten_buffers_are_no_missing_weights(copy, sd, edit_w
         assert all(torch.equal(weights[n], v) for n, v in theirs.state_dict().items())
 
 
+def test_a_buffer_of_whole_numbers_does_not_stand_in_for_a_weight(copy, refusal, edit_weights):
+    folder = copy("sd")
+
+    def swap(tensors) -> None:
+        name, weight = sorted(tensors.items())[0]
+        del tensors[name]
+        tensors["text_model.embeddings.position_ids"] = torch.arange(weight.numel())
+
+    edit_weights(folder / "text_encoder" / "model.safetensors", swap)
+    assert refusal(folder).startswith(f"The text_encoder in {folder} lacks ")
+
+
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
