@@ -21,20 +21,28 @@ RUNS = Path("runs")
 _PACKAGES = ("torch", "diffusers", "numpy", "safetensors")
 
 
-def new_run(kind: str, out: str | Path | None) -> Path:
+def new_run(kind: str, out: str | Path | None, name: str | None = None) -> Path:
     """The folder of a new run: the given one, or a fresh one under `runs/`.
 
+    Args:
+        kind: what its manifest will say: the command.
+        name: how a fresh folder's name begins; the kind if not given.
+
     Raises:
-        UserError: when the given folder holds something that is no run.
+        UserError: when the given folder holds something that is no run of this kind.
     """
     if out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        return _unused(RUNS / f"{kind}-{stamp}")
+        return _unused(RUNS / f"{name or kind}-{stamp}")
     folder = Path(out)
     if folder.is_file():
         raise UserError(f"{folder} is a file; give --out a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise UserError(f"{folder} holds something else; give --out a new folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        there = _kind(folder)
+        if there is None:
+            raise UserError(f"{folder} holds something else; give --out a new folder.")
+        if there != kind:
+            raise UserError(f"{folder} is a run of {there}; give --out a new folder.")
     return folder
 
 
@@ -80,6 +88,14 @@ def find_calibration(run: str | Path) -> Path:
             "`calibrate --out DIR` or `capture --out DIR`."
         )
     return found[0] if path.is_dir() else path
+
+
+def _kind(folder: Path) -> str | None:
+    """The kind of a run, or `None` where there is none."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_bytes())["kind"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _unused(folder: Path) -> Path:

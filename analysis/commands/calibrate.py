@@ -44,7 +44,7 @@ def calibrate(
     """Draw a calibration set: noisy samples at the timesteps that a sampler chooses."""
     import analysis
 
-    run = new_run(f"calibrate-{sampler}", out)
+    run = new_run("calibrate", out, f"calibrate-{sampler}")
     options = {name: literal(value) for name, value in pairs(option, "--set")}
     handle = analysis.load_model(model, device)
     arguments: dict[str, Any] = {

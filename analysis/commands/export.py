@@ -24,7 +24,7 @@ def export(
 
     write = EXPORTS.get(format)
     loaded = analysis.load_quantized(find_run(quantized))
-    folder = new_run(f"export-{format}", out)
+    folder = new_run("export", out, f"export-{format}")
     files = write(loaded, folder)
     write_manifest(folder, "export", {"quantized": quantized, "format": format})
     size = sum(path.stat().st_size for path in files)

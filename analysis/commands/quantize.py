@@ -35,7 +35,7 @@ def quantize(
 
     import analysis
 
-    run = new_run(f"{method}-{plan}", out)
+    run = new_run("quantize", out, f"{method}-{plan}")
     options: dict[str, Any] = {k: literal(v) for k, v in pairs(option, "--set")}
     if override:
         options["overrides"] = dict(pairs(override, "--override"))

@@ -50,7 +50,8 @@ def test_the_same_command_may_write_into_its_run_again(cli, folders, runs, tmp_p
         assert (status, err) == (0, "")
         names.append(sorted(p.name for p in (tmp_path / "run").iterdir()))
     assert names[0] == names[1]
-    assert "manifest.json" in names[0]
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert sorted([*manifest["digests"], "manifest.json"]) == names[0]
     assert os.listdir(tmp_path) == ["run"]
 
 
@@ -67,6 +68,32 @@ def test_a_folder_with_something_else_is_left_alone(cli, folders, runs, tmp_path
     assert (status, out) == (2, "")
     assert err == f"error: {tmp_path} holds something else; give --out a new folder.\n"
     assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"), [("capture", "quantize"), ("quantize", "capture"), ("export", "capture")]
+)
+def test_a_run_of_another_kind_is_left_alone(cli, folders, runs, tmp_path, command, kind):
+    """Refused before any work is done: nothing could be written there in the end."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "kept").write_text("mine")
+    write_manifest(tmp_path / "run", kind, {})
+    arguments = {
+        "capture": quick(folders),
+        "quantize": ("quantize", "--model", "no-such-model"),
+        "export": ("export", "--quantized", runs / "quantized"),
+    }[command]
+    status, out, err = cli(*arguments, "--out", tmp_path / "run")
+    assert (status, out) == (2, "")
+    assert err == f"error: {tmp_path / 'run'} is a run of {kind}; give --out a new folder.\n"
+    assert sorted(os.listdir(tmp_path / "run")) == ["kept", "manifest.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", "{}"])
+def test_a_manifest_that_is_none_marks_no_run(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match="holds something else; give --out a new folder"):
+        new_run("capture", tmp_path)
 
 
 def test_without_out_a_run_gets_a_name_of_its_own(cli, folders, tmp_path, monkeypatch):
