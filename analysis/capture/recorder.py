@@ -73,9 +73,18 @@ class Recorder:
         if self._previous is None or self._previous[0] is not x:
             channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
             arranged = Arranged(x.detach(), channels_last)
-            summary = Summary.of(arranged, self._centers.get(layer.module, 0.0))
+            summary = self._centered(_center_key(layer.name), arranged)
             self._previous = (x, arranged, summary)
         return self._previous[1:]
+
+    def _centered(self, key: str, arranged: Arranged) -> Summary:
+        """A summary about the layer's center; the first tensor of a layer decides on it."""
+        if key in self._centers:
+            return Summary.of(arranged, self._centers[key])
+        summary = Summary.of(arranged)
+        (first,) = to_host([(summary, arranged.x.new_empty(0))])
+        self._centers[key] = first.mean if first.finite and first.far_off else 0.0
+        return Summary.of(arranged, first.mean) if self._centers[key] else summary
 
     def _drawn(self, name: str, arranged: Arranged, part: slice | None) -> Array | None:
         """Positions in the flattened tensor that enter the histogram; `None` for all."""
@@ -103,7 +112,7 @@ class Recorder:
             self.columns[name] = LayerColumns(len(self.timesteps), self._bins, row.low.size)
         self.columns[name].add(self._step, row)
         if row.far_off:
-            self._centers[name.split("#")[0]] = row.mean
+            self._centers[_center_key(name)] = row.mean
 
     def _complain(self, name: str) -> NoReturn:
         raise UserError(
@@ -120,6 +129,12 @@ class Recorder:
             shape = (self._samples, self._per_sample)
             self._draws[key] = random.integers(0, size, shape, dtype=np.int32)
         return self._draws[key]
+
+
+def _center_key(name: str) -> str:
+    """Halves of a concatenation are summed with the whole, all else by itself."""
+    module, _, tap = name.partition("#")
+    return module if tap in ("h", "skip") else name
 
 
 def finished(

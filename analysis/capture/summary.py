@@ -26,13 +26,14 @@ class Arranged:
     Attributes: x, so seen and contiguous; planes; shape, (N, C, M) however the memory lies.
     """
 
-    __slots__ = ("planes", "shape", "x")
+    __slots__ = ("channels_last", "planes", "shape", "x")
 
     def __init__(self, x: torch.Tensor, channels_last: bool) -> None:
         """See x, [N, C, ...] or with `channels_last` [N, ..., C], without copying if possible."""
         if x.dtype is not torch.float32:
             x = x.float()
         samples, channels = x.shape[0], x.shape[-1 if channels_last else 1]
+        self.channels_last = channels_last  # in the tensor's own order, not in memory
         if not x.is_contiguous():
             if channels_last and x.ndim == 3:
                 x, channels_last = x.transpose(1, 2), False  # [N, C, L]
@@ -59,11 +60,12 @@ class Arranged:
         """Positions in x.flatten() for draws [N, n] from each sample's channels in `part`."""
         samples, channels, size = self.shape
         first, last, _ = (part or slice(None)).indices(channels)
-        if self.planes:
-            inside = draws + first * size
-        else:
+        if self.channels_last:
             row, channel = np.divmod(draws, last - first)
-            inside = row * channels + channel + first
+        else:
+            channel, row = np.divmod(draws, size)
+        channel = channel + first
+        inside = channel * size + row if self.planes else row * channels + channel
         return (np.arange(samples)[:, None] * channels * size + inside).reshape(-1)
 
     def values(self, part: slice | None, drawn: Array | None) -> torch.Tensor | Drawn:

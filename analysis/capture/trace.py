@@ -87,5 +87,6 @@ def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator
     if attention.norm_k is not None:
         k = attention.norm_k(k)
     rows = max(1, MOST_SCORES // (heads * length))
-    for part in q.split(rows, dim=2):
+    # Parts of equal size: as many values are drawn from each.
+    for part in q.tensor_split(-(-q.shape[2] // rows), dim=2):
         yield (part @ k.transpose(-1, -2) * attention.scale).softmax(dim=-1)

@@ -193,22 +193,6 @@ def test_a_layer_that_runs_twice_in_a_pass_counts_twice():
     assert stats.mean.tolist() == [0.5] * 3
 
 
-@pytest.mark.xfail(reason="every chunk draws the same number, whatever its size", strict=True)
-def test_uneven_parts_of_one_tensor_are_drawn_in_proportion():
-    """As the rows of attention probabilities, of which the last part is often short."""
-    softmax = LayerRef("net#softmax", "attention", "softmax")
-    recorder = Recorder(np.array([1.0]), 1, 0, 512, 4_096)
-    recorder.begin_batch(0, 1)
-    recorder.begin_pass(1.0)
-    recorder.observe(softmax, torch.zeros(1, 4, 1000, 64))
-    recorder.observe(softmax, torch.ones(1, 4, 20, 64))
-    recorder.flush()
-    drawn = finished(recorder, [softmax])[1][0].at(0)
-    high = drawn.histogram.counts[drawn.histogram.centers > 0.5].sum()
-    assert high / drawn.sampled == pytest.approx(20 / 1020, abs=0.02)
-
-
-@pytest.mark.xfail(reason="a draw is a place in memory, not a place in the tensor", strict=True)
 def test_the_draw_does_not_depend_on_the_layout_of_memory(record):
     x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     planes = record([x], drawn=64).histogram.counts
