@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,9 @@ class Capture:
 
     def __getitem__(self, name: str) -> LayerStats:
         return self.stats[self.index[name]]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the capture to a file; see `analysis.capture.store.save_capture`."""
+        from analysis.capture.store import save_capture
+
+        return save_capture(self, path)

@@ -31,10 +31,10 @@ def compare(
 
     run = find_run(quantized)
     folder = None if out is None else new_run("compare", out)
-    handle = None if model is None else analysis.load_model(model, device)
+    if model is None:
+        model = analysis.load_quantized(run).handle.name
+    handle = analysis.load_model(model, device)  # both on the same device
     loaded = analysis.load_quantized(run, handle)
-    if handle is None:
-        handle = analysis.load_model(loaded.handle.name, device)
     with progress_bar("compare") as progress:
         done = analysis.compare(
             handle, loaded, samples, steps, seed, scheduler, prompt, guidance, progress=progress

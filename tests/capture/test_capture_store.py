@@ -34,6 +34,11 @@ def assert_equal(a: Capture, b: Capture) -> None:
                 assert left.dtype == right.dtype, field.name
 
 
+def test_a_capture_saves_itself(ddpm_capture, tmp_path):
+    path = ddpm_capture.save(tmp_path / "own.safetensors")
+    assert_equal(load_capture(path), ddpm_capture)
+
+
 @pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_capture_comes_back_exactly(models, family, exact, tmp_path):
