@@ -71,23 +71,29 @@ def find_run(run: str | Path, runs: Path = RUNS) -> Path:
 def find_capture(run: str | Path) -> Path:
     """The capture file of a run, or the file itself."""
     path = find_run(run)
-    inside = path / CAPTURE_FILE
-    if path.is_dir() and not inside.is_file():
+    found = _inside(path, (CAPTURE_FILE,))
+    if found is None:
         raise UserError(f"{path} holds no capture; make one with `capture --out {path}`.")
-    return inside if path.is_dir() else path
+    return found
 
 
 def find_calibration(run: str | Path) -> Path:
     """The calibration set of a run, or else its capture, or the file itself."""
     path = find_run(run)
-    inside = [path / name for name in (CALIBRATION_FILE, CAPTURE_FILE)]
-    found = [file for file in inside if file.is_file()]
-    if path.is_dir() and not found:
+    found = _inside(path, (CALIBRATION_FILE, CAPTURE_FILE))
+    if found is None:
         raise UserError(
             f"{path} holds neither a calibration set nor a capture; make one with "
             "`calibrate --out DIR` or `capture --out DIR`."
         )
-    return found[0] if path.is_dir() else path
+    return found
+
+
+def _inside(path: Path, names: tuple[str, ...]) -> Path | None:
+    """The first of the named files in a folder; what is no folder is the file itself."""
+    if not path.is_dir():
+        return path
+    return next((path / name for name in names if (path / name).is_file()), None)
 
 
 def _kind(folder: Path) -> str | None:

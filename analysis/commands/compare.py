@@ -28,12 +28,11 @@ def compare(
     """Sample float and quantized from the same noise."""
     import analysis
     from analysis.pictures import save_pictures
+    from analysis.quant.store import float_model_name
 
     run = find_run(quantized)
     folder = None if out is None else new_run("compare", out)
-    if model is None:
-        model = analysis.load_quantized(run).handle.name
-    handle = analysis.load_model(model, device)  # both on the same device
+    handle = analysis.load_model(model or float_model_name(run), device)
     loaded = analysis.load_quantized(run, handle)
     with progress_bar("compare") as progress:
         done = analysis.compare(

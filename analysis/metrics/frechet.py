@@ -11,15 +11,15 @@ N 256, 0.155 (0.044); N 1024, 0.037 (0.010). All 10,000 lie at 0.0026.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from analysis.atomic import write_whole
 from analysis.errors import UserError
 from analysis.metrics.classifier import FOLDER, load_classifier
 from analysis.metrics.metric import METRICS, Metric, check_images
@@ -69,11 +69,9 @@ class FeatureStatistics:
         return centred / (self.count - 1) if self.count > 1 else torch.full_like(centred, math.nan)
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file, under a temporary name until it is whole."""
-        temporary = path.with_name(path.name + ".tmp")
+        """Write a safetensors file; `UserError` if it cannot be written."""
         count = torch.tensor(self.count)
-        save_file({"total": self.total, "outer": self.outer, "count": count}, temporary)
-        os.replace(temporary, path)
+        write_whole(path, save({"total": self.total, "outer": self.outer, "count": count}))
 
     @classmethod
     def load(cls, path: Path) -> FeatureStatistics:

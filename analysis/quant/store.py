@@ -73,6 +73,16 @@ def load_quantized(folder: str | Path, model: ModelHandle | None = None) -> Quan
         raise damaged(path, error) from None
 
 
+def float_model_name(folder: str | Path) -> str:
+    """Name of the float model that a saved quantized model was made from.
+
+    Raises:
+        UserError: when the folder is no quantized model, or is damaged.
+    """
+    recipe, _ = read_recipe(Path(folder), WEIGHTS)
+    return str(recipe["model"])
+
+
 def _tensors(model: QuantizedModel) -> dict[str, Array]:
     """Packed weights, scales and zero points under their layers' names."""
     layers = quant_layers(model.handle.denoiser)
