@@ -81,6 +81,9 @@ class PlanOptions:
         "Bits of the first and the last layer; none treats them as the rest",
         (None, 2, 3, 4, 5, 6, 7, 8, 32),
     )
+    split: bool = option(
+        False, "Grids of their own for both halves of a concatenated shortcut, input and weight"
+    )
 
     def plan_options(self) -> dict[str, Any]:
         """The arguments that `QuantPlan.parse` takes from here."""

@@ -15,6 +15,7 @@ from analysis.quant.packing import packed_size
 from analysis.quant.plan import QuantPlan
 from analysis.quant.qparams import LayerQParams, QParams
 from analysis.quant.scheme import FLOAT_BITS
+from analysis.quant.split import TAPS
 from analysis.quant.whatif import noise_power, sqnr_db
 from analysis.records import ActivationStats, LayerRef
 
@@ -89,8 +90,8 @@ def _row(
     noise = 0.0  # relative to the signal
     if grids.weight is not None:
         noise += _weight_noise(layer.module, before.denoiser, after.denoiser)
-    if grids.act is not None and layer.name in stats:
-        noise += _act_noise(stats[layer.name], grids.act)
+    if grids.act is not None:
+        noise += _act_noise(layer.name, stats, grids.act)
     has_weight = layer.kind in ("conv", "linear")
     ratio = float(sqnr_db(1.0, noise))
     return LayerRow(
@@ -112,8 +113,18 @@ def _weight_noise(name: str, before: nn.Module, after: nn.Module) -> float:
     return (weight - rounded).square().sum().item() / power if power > 0 else 0.0
 
 
-def _act_noise(stats: ActivationStats, grid: QParams) -> float:
-    power = stats.mean**2 + stats.std**2
-    edges = stats.histogram.edges.clip(stats.min, stats.max)
-    noise = noise_power(stats.histogram.counts, edges, grid.scale, grid.zero_point, grid.bits)
-    return float(noise) / power if power > 0 else 0.0
+def _act_noise(name: str, stats: Mapping[str, ActivationStats], grid: QParams) -> float:
+    """Noise over signal of an activation; of both halves together where it is split."""
+    names = [name] if grid.seam is None else [f"{name}#{tap}" for tap in TAPS]
+    if not all(part in stats for part in names):
+        return 0.0
+    signal = noise = 0.0
+    for part, scale, zero_point in zip(
+        names, grid.scale.reshape(-1), grid.zero_point.reshape(-1), strict=True
+    ):
+        of, count = stats[part], stats[part].count
+        edges = of.histogram.edges.clip(of.min, of.max)
+        error = noise_power(of.histogram.counts, edges, scale, zero_point, grid.bits)
+        signal += count * (of.mean**2 + of.std**2)
+        noise += count * float(error)
+    return noise / signal if signal > 0 else 0.0

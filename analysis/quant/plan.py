@@ -56,12 +56,15 @@ class QuantPlan:
     Two kinds of tensors are set apart where they are quantized at all: attention probabilities
     have `softmax_bits`, unless a rule names them (`*#softmax`), and the first and last layer
     have `edge_bits`, unless an override matches them. `edge_bits=None` treats them as the rest.
+    With `split` a convolution that is fed concat(h, skip) has a grid for each of the two, of its
+    input and of its weight (Li et al. 2023, section 4.2).
     """
 
     base: Rule
     overrides: tuple[Rule, ...] = ()
     softmax_bits: int = 8
     edge_bits: int | None = 8
+    split: bool = False
 
     def __post_init__(self) -> None:
         check_bits(self.softmax_bits, softmax=True)
@@ -79,12 +82,14 @@ class QuantPlan:
         softmax_bits: int = 8,
         edge_bits: int | None = 8,
         overrides: Mapping[str, str] | None = None,
+        split: bool = False,
     ) -> QuantPlan:
         """Read a plan such as `W4A8`: weights per channel, activations per tensor.
 
         Args:
             text: `W<bits>A<bits>`, in either case; 2 to 8 bits, or 32 for float.
             overrides: glob over layer names -> plan text, e.g. `{"mid_block*": "W8A8"}`.
+            split: give both halves of a concatenated shortcut grids of their own.
 
         Raises:
             UserError: for text that is no plan, or bits and estimators that do not exist.
@@ -99,7 +104,7 @@ class QuantPlan:
             )
 
         others = tuple(rule(glob, written) for glob, written in (overrides or {}).items())
-        return cls(rule("*", text), others, softmax_bits, edge_bits)
+        return cls(rule("*", text), others, softmax_bits, edge_bits, split)
 
     @property
     def text(self) -> str:
@@ -112,6 +117,8 @@ class QuantPlan:
             parts.append(f"softmax {self.softmax_bits} bits")
         if self.edge_bits is not None:
             parts.append(f"first and last layer {self.edge_bits} bits")
+        if self.split:
+            parts.append("split shortcuts")
         parts += [f"{rule.glob} {rule.text}" for rule in self.overrides]
         return ", ".join(parts)
 
@@ -131,16 +138,15 @@ class QuantPlan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> QuantPlan:
-        """The plan that `to_dict` wrote.
+        """The plan that `to_dict` wrote; without a word on `split` nothing is split.
 
         Raises:
             UserError: when the values are no plan.
         """
         try:
             others = tuple(_rule_from(rule) for rule in values["overrides"])
-            return cls(
-                _rule_from(values["base"]), others, values["softmax_bits"], values["edge_bits"]
-            )
+            bits = values["softmax_bits"], values["edge_bits"]
+            return cls(_rule_from(values["base"]), others, *bits, values.get("split", False))
         except (KeyError, TypeError) as error:
             raise UserError(f"This is no quantization plan: {error} is wrong.") from None
 

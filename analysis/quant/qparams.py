@@ -17,11 +17,25 @@ from analysis.records import ActivationStats, Array
 
 @dataclass(frozen=True, eq=False)
 class QParams:
-    """One grid: bits, scale float32 and zero point int32, of shape [] or, per channel, [C]."""
+    """One grid: bits, scale float32 and zero point int32, of shape [] or, per channel, [C].
+
+    Where a concatenated input is split at channel `seam`, there are two: [2] or [C, 2], that of
+    the channels before the seam first.
+
+    Raises:
+        ValueError: when the shapes do not fit each other or the seam.
+    """
 
     bits: int
     scale: Array
     zero_point: Array
+    seam: int | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.scale)
+        fits = len(shape) < 2 if self.seam is None else len(shape) < 3 and shape[-1:] == (2,)
+        if not fits or shape != np.shape(self.zero_point):
+            raise ValueError(f"numbers of shape {shape} are no grid with the seam {self.seam}")
 
     def tensors(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Scale and zero point as tensors."""

@@ -8,7 +8,7 @@ one did.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from analysis.quant.packing import pack, unpack
 from analysis.quant.plan import QuantPlan
 from analysis.quant.primitives import dequantize
 from analysis.quant.qparams import LayerQParams, QParams
+from analysis.quant.split import on_weight
 from analysis.records import Array
 
 WEIGHTS = "weights.safetensors"
@@ -62,7 +63,11 @@ def load_quantized(folder: str | Path, model: ModelHandle | None = None) -> Quan
         handle = model if model is not None else _float_model(recipe["model"])
         _check_model(path, handle, recipe)
         tensors = safetensors.numpy.load(weights)
-        qparams = {n: _grids(n, bits, tensors) for n, bits in recipe["bits"].items()}
+        seams = recipe.get("seams", {})  # older recipes have none
+        qparams = {
+            name: _grids(name, bits, seams.get(name, (None, None)), tensors)
+            for name, bits in recipe["bits"].items()
+        }
         rounded = {
             name: _weight(handle, name, grids.weight, tensors[f"{name}.weight"])
             for name, grids in qparams.items()
@@ -111,11 +116,16 @@ def _recipe(model: QuantizedModel) -> dict[str, Any]:
         "plan": model.plan.to_dict(),
         "calibration": model.calibration,
         "bits": {n: [bits(g.weight), bits(g.act)] for n, g in model.qparams.items()},
+        "seams": {n: s for n, g in model.qparams.items() if (s := _seams(g)) != [None, None]},
         "layers": [asdict(row) for row in model.layers],
         "skipped": dict(model.skipped),
         "size_bytes": model.size_bytes,
         "float_size_bytes": model.float_size_bytes,
     }
+
+
+def _seams(grids: LayerQParams) -> list[int | None]:
+    return [None if grid is None else grid.seam for grid in (grids.weight, grids.act)]
 
 
 def _float_model(name: str) -> ModelHandle:
@@ -132,21 +142,26 @@ def _check_model(path: Path, handle: ModelHandle, recipe: Mapping[str, Any]) -> 
         )
 
 
-def _grids(name: str, bits: list[int | None], tensors: Mapping[str, Array]) -> LayerQParams:
-    def grid(part: str, number: int | None) -> QParams | None:
+def _grids(
+    name: str,
+    bits: Sequence[int | None],
+    seams: Sequence[int | None],
+    tensors: Mapping[str, Array],
+) -> LayerQParams:
+    def grid(part: str, number: int | None, seam: int | None) -> QParams | None:
         if number is None:
             return None
         key = f"{name}.{part}"
-        return QParams(number, tensors[f"{key}_scale"], tensors[f"{key}_zero_point"])
+        return QParams(number, tensors[f"{key}_scale"], tensors[f"{key}_zero_point"], seam)
 
-    return LayerQParams(grid("weight", bits[0]), grid("act", bits[1]))
+    return LayerQParams(grid("weight", bits[0], seams[0]), grid("act", bits[1], seams[1]))
 
 
 def _weight(handle: ModelHandle, name: str, grid: QParams, packed: Array) -> Tensor:
     """The rounded weight, in the memory layout of the float one: the two must compute alike."""
     weight = weight_of(handle.denoiser, name)
     levels = unpack(packed, grid.bits, weight.numel()).reshape(weight.shape)
-    values = dequantize(torch.from_numpy(levels), *grid.tensors())
+    values = on_weight(dequantize, torch.from_numpy(levels), *grid.tensors(), grid.seam)
     return torch.empty_like(weight).copy_(values)
 
 
