@@ -68,7 +68,7 @@ def quantize(
         for r in done.layers
     ]
     sizes = f"{number(values['size_mb'], 'MB')} (float: {number(values['float_size_mb'], 'MB')})"
-    left = [f"left float: {name} ({why})" for name, why in done.skipped.items()]
+    left = [f"less than planned: {name} ({why})" for name, why in done.skipped.items()]
     say(
         values,
         as_json,

@@ -84,6 +84,9 @@ class PlanOptions:
     split: bool = option(
         False, "Grids of their own for both halves of a concatenated shortcut, input and weight"
     )
+    split_norm: bool = option(
+        False, "The same where a normalization stands between concatenation and convolution"
+    )
 
     def plan_options(self) -> dict[str, Any]:
         """The arguments that `QuantPlan.parse` takes from here."""

@@ -14,7 +14,7 @@ from analysis.methods.method import METHODS, Method, PlanOptions
 from analysis.models.handle import ModelHandle
 from analysis.progress import Progress, ShouldStop
 from analysis.quant.convert import convert
-from analysis.quant.estimate import estimate_qparams
+from analysis.quant.estimate import estimate_qparams, observed_for
 from analysis.quant.model import QuantizedModel
 from analysis.quant.plan import QuantPlan
 from analysis.records import ActivationStats, Capture
@@ -48,7 +48,7 @@ def rtn(
         UserError: when the calibration is something else, or of another model.
     """
     check_calibration(handle, calibration)
-    stats = activation_stats(handle, calibration, should_stop)
+    stats = activation_stats(observed_for(handle, plan), calibration, should_stop)
     qparams, skipped = estimate_qparams(handle, plan, stats, progress, should_stop)
     return convert(
         handle,

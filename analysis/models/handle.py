@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -63,6 +63,11 @@ class ModelHandle:
         return self.trace.shortcuts
 
     @property
+    def normed_shortcuts(self) -> tuple[Shortcut, ...]:
+        """Layers fed a concatenation behind its normalization: channels keep their order."""
+        return self.trace.normed_shortcuts
+
+    @property
     def first_layer(self) -> str:
         return self.trace.first_layer
 
@@ -93,4 +98,11 @@ class ModelHandle:
         handle = ModelHandle(self.name, pipeline)
         # Layer names and shortcuts survive a conversion, a traced conversion need not.
         handle.__dict__["trace"] = self.trace
+        return handle
+
+    def with_normed_halves(self) -> ModelHandle:
+        """The same model, observed at the halves of normalized concatenations as well."""
+        handle = copy.copy(self)
+        both = (*self.shortcuts, *self.normed_shortcuts)
+        handle.__dict__["trace"] = replace(self.trace, shortcuts=both, normed_shortcuts=())
         return handle

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from analysis.errors import UserError
@@ -22,7 +23,9 @@ from analysis.models.inputs import smallest_inputs
 from analysis.records import LayerRef, Shortcut
 
 OPERANDS = ("q", "k", "v", "softmax")
-_KEEPS_CHANNELS = (torch.Tensor.contiguous, torch.Tensor.to, torch.Tensor.clone)
+_KEEPS_VALUES = (torch.Tensor.contiguous, torch.Tensor.to, torch.Tensor.clone)
+# What stands between a concatenation and the first convolution of a residual block.
+_KEEPS_CHANNELS = (F.group_norm, torch.group_norm, F.silu, F.mish, F.gelu, F.relu, F.dropout)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class LayerTrace:
 
     layers: tuple[LayerRef, ...]  # in execution order; attention operands behind their to_v
     shortcuts: tuple[Shortcut, ...]
+    normed_shortcuts: tuple[Shortcut, ...]  # fed a concatenation behind its normalization
     first_layer: str  # the convolution that takes the noisy sample
     last_layer: str  # the layer that emits the prediction
     never_ran: tuple[str, ...]  # layers that exist but did not take part
@@ -51,6 +55,7 @@ def trace_layers(denoiser: nn.Module) -> LayerTrace:
     return LayerTrace(
         layers=tuple(_with_operands(denoiser, recorder)),
         shortcuts=tuple(recorder.shortcuts.values()),
+        normed_shortcuts=tuple(recorder.normed_shortcuts.values()),
         first_layer=convs[0],
         last_layer=recorder.order[-1],
         never_ran=tuple(name for name in recorder.modules if name not in ran),
@@ -86,6 +91,15 @@ def half_refs(shortcuts: Iterable[Shortcut]) -> list[LayerRef]:
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """concat(h, skip), or what became of it channel by channel."""
+
+    tensor: torch.Tensor
+    channels_h: int
+    normed: bool
+
+
 @dataclass(eq=False)
 class _Recorder(TorchFunctionMode):
     """Watches torch functions: which weights are used, on which tensors."""
@@ -93,6 +107,7 @@ class _Recorder(TorchFunctionMode):
     denoiser: nn.Module
     order: list[str] = field(default_factory=list)
     shortcuts: dict[str, Shortcut] = field(default_factory=dict)
+    normed_shortcuts: dict[str, Shortcut] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -102,29 +117,32 @@ class _Recorder(TorchFunctionMode):
             if isinstance(module, nn.Conv2d | nn.Linear)
         }
         self._names = {id(module.weight): name for name, module in self.modules.items()}
-        self._seams: dict[int, tuple[torch.Tensor, int]] = {}  # id -> (kept alive, channels_h)
+        self._seams: dict[int, _Joined] = {}  # by the id of a tensor that is kept alive
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if func is torch.cat:
             self._note_concat(result, *args, **kwargs)
-        elif func in _KEEPS_CHANNELS and id(args[0]) in self._seams:
-            self._seams[id(result)] = (result, self._seams[id(args[0])][1])
+        elif args and id(args[0]) in self._seams and func in (*_KEEPS_VALUES, *_KEEPS_CHANNELS):
+            source = self._seams[id(args[0])]
+            normed = source.normed or func in _KEEPS_CHANNELS
+            self._seams[id(result)] = _Joined(result, source.channels_h, normed)
         elif len(args) > 1 and id(args[1]) in self._names:
             self._note_layer(self._names[id(args[1])], args[0])
         return result
 
     def _note_concat(self, result: torch.Tensor, tensors: Any, dim: int = 0) -> None:
         if dim == 1 and len(tensors) == 2 and result.ndim == 4:
-            self._seams[id(result)] = (result, tensors[0].shape[1])
+            self._seams[id(result)] = _Joined(result, tensors[0].shape[1], normed=False)
 
     def _note_layer(self, name: str, x: torch.Tensor) -> None:
         if name not in self.order:
             self.order.append(name)
-        if id(x) in self._seams and x.shape[1] == self._seams[id(x)][0].shape[1]:
-            channels_h = self._seams[id(x)][1]
-            self.shortcuts[name] = Shortcut(name, channels_h, x.shape[1] - channels_h)
+        joined = self._seams.get(id(x))
+        if joined is not None:
+            found = self.normed_shortcuts if joined.normed else self.shortcuts
+            found[name] = Shortcut(name, joined.channels_h, x.shape[1] - joined.channels_h)
 
 
 def _with_operands(denoiser: nn.Module, recorder: _Recorder) -> Iterable[LayerRef]:

@@ -57,9 +57,14 @@ def estimate_qparams(
 
 def seams_of(handle: ModelHandle, plan: QuantPlan) -> dict[str, int]:
     """Layer name -> channel at which the plan splits its input and its weight."""
-    if not plan.split:
-        return {}
-    return {shortcut.layer: shortcut.channels_h for shortcut in handle.shortcuts}
+    plain = handle.shortcuts if plan.split else ()
+    normed = handle.normed_shortcuts if plan.split_norm else ()
+    return {shortcut.layer: shortcut.channels_h for shortcut in (*plain, *normed)}
+
+
+def observed_for(handle: ModelHandle, plan: QuantPlan) -> ModelHandle:
+    """The handle to capture with: every half that the plan gives a grid is observed."""
+    return handle.with_normed_halves() if plan.split_norm else handle
 
 
 def _grids(

@@ -57,7 +57,8 @@ class QuantPlan:
     have `softmax_bits`, unless a rule names them (`*#softmax`), and the first and last layer
     have `edge_bits`, unless an override matches them. `edge_bits=None` treats them as the rest.
     With `split` a convolution that is fed concat(h, skip) has a grid for each of the two, of its
-    input and of its weight (Li et al. 2023, section 4.2).
+    input and of its weight (Li et al. 2023, section 4.2); with `split_norm` so has one that is
+    fed what a normalization made of concat(h, skip).
     """
 
     base: Rule
@@ -65,6 +66,7 @@ class QuantPlan:
     softmax_bits: int = 8
     edge_bits: int | None = 8
     split: bool = False
+    split_norm: bool = False
 
     def __post_init__(self) -> None:
         check_bits(self.softmax_bits, softmax=True)
@@ -83,6 +85,7 @@ class QuantPlan:
         edge_bits: int | None = 8,
         overrides: Mapping[str, str] | None = None,
         split: bool = False,
+        split_norm: bool = False,
     ) -> QuantPlan:
         """Read a plan such as `W4A8`: weights per channel, activations per tensor.
 
@@ -90,6 +93,7 @@ class QuantPlan:
             text: `W<bits>A<bits>`, in either case; 2 to 8 bits, or 32 for float.
             overrides: glob over layer names -> plan text, e.g. `{"mid_block*": "W8A8"}`.
             split: give both halves of a concatenated shortcut grids of their own.
+            split_norm: the same where a normalization stands in between.
 
         Raises:
             UserError: for text that is no plan, or bits and estimators that do not exist.
@@ -104,7 +108,7 @@ class QuantPlan:
             )
 
         others = tuple(rule(glob, written) for glob, written in (overrides or {}).items())
-        return cls(rule("*", text), others, softmax_bits, edge_bits, split)
+        return cls(rule("*", text), others, softmax_bits, edge_bits, split, split_norm)
 
     @property
     def text(self) -> str:
@@ -119,6 +123,8 @@ class QuantPlan:
             parts.append(f"first and last layer {self.edge_bits} bits")
         if self.split:
             parts.append("split shortcuts")
+        if self.split_norm:
+            parts.append("split normalized shortcuts")
         parts += [f"{rule.glob} {rule.text}" for rule in self.overrides]
         return ", ".join(parts)
 
@@ -138,7 +144,7 @@ class QuantPlan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> QuantPlan:
-        """The plan that `to_dict` wrote; without a word on `split` nothing is split.
+        """The plan that `to_dict` wrote; without a word on splits nothing is split.
 
         Raises:
             UserError: when the values are no plan.
@@ -146,7 +152,8 @@ class QuantPlan:
         try:
             others = tuple(_rule_from(rule) for rule in values["overrides"])
             bits = values["softmax_bits"], values["edge_bits"]
-            return cls(_rule_from(values["base"]), others, *bits, values.get("split", False))
+            splits = values.get("split", False), values.get("split_norm", False)
+            return cls(_rule_from(values["base"]), others, *bits, *splits)
         except (KeyError, TypeError) as error:
             raise UserError(f"This is no quantization plan: {error} is wrong.") from None
 

@@ -10,6 +10,7 @@ from analysis.methods import METHODS
 from analysis.methods.method import Method, make_config
 from analysis.models.handle import ModelHandle
 from analysis.progress import Progress, ShouldStop
+from analysis.quant.estimate import observed_for
 from analysis.quant.model import QuantizedModel
 from analysis.quant.plan import QuantPlan
 
@@ -50,7 +51,7 @@ def quantize(
     # Resolving the plan here notices a glob that matches nothing before any long work.
     needed = needs_calibration(full_plan, handle)
     if calibration is None and needed:
-        calibration = chosen.calibrate(handle, seed, progress, should_stop)
+        calibration = chosen.calibrate(observed_for(handle, full_plan), seed, progress, should_stop)
     return chosen.run(handle, calibration, full_plan, config, progress, should_stop)
 
 

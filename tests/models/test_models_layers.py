@@ -97,6 +97,64 @@ def test_shortcuts_are_those_of_the_upward_blocks(models, family):
         assert shortcut.channels_h + shortcut.channels_skip == layer.in_channels
 
 
+@families
+def test_the_seam_is_followed_through_normalization(models, family):
+    model = models(family)
+    expected = [
+        (s.layer.replace("conv_shortcut", "conv1"), s.channels_h, s.channels_skip)
+        for s in model.shortcuts
+    ]
+    found = [(s.layer, s.channels_h, s.channels_skip) for s in model.normed_shortcuts]
+    assert found == expected
+
+
+def test_what_mixes_channels_ends_the_seam():
+    class Mixing(UNet2DModel):
+        def forward(self, sample, timestep):
+            joined = torch.cat([sample, sample], dim=1)
+            half = sample.shape[1]
+            self.raw(joined)
+            self.normed(nn.functional.silu(self.norm(joined.clone())))
+            self.flipped(joined.flip(1))
+            self.mixed(self.raw(self.norm(joined)) + joined)
+            self.plain(joined[:, :half])
+            return self.last(torch.cat([sample, sample, sample], dim=1))
+
+    unet = Mixing(
+        sample_size=8,
+        in_channels=4,
+        block_out_channels=(8,),
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
+        layers_per_block=1,
+        norm_num_groups=4,
+    )
+    unet.norm = nn.GroupNorm(2, 8)
+    for name in ("raw", "normed", "flipped", "mixed"):
+        setattr(unet, name, nn.Conv2d(8, 8, 1))
+    unet.plain, unet.last = nn.Conv2d(4, 8, 1), nn.Conv2d(12, 8, 1)
+    traced = trace_layers(unet)
+    assert traced.shortcuts == (Shortcut("raw", 4, 4),)
+    # raw ran twice, on the concatenation and behind its normalization.
+    assert traced.normed_shortcuts == (Shortcut("normed", 4, 4), Shortcut("raw", 4, 4))
+
+
+def test_halves_behind_a_normalization_are_observed_when_asked(ddpm):
+    from analysis.capture.run import capture
+
+    asked = ddpm.with_normed_halves()
+    assert ddpm.with_normed_halves().digest == ddpm.digest
+    done = capture(asked, steps=2, samples=2, exact=True)
+    plain = capture(ddpm, steps=2, samples=2, exact=True)
+    extra = {layer.name for layer in done.layers} - {layer.name for layer in plain.layers}
+    names = [s.layer for s in ddpm.normed_shortcuts]
+    assert extra == {f"{name}#{tap}" for name in names for tap in ("h", "skip")}
+    cut = ddpm.normed_shortcuts[1]
+    whole, h = done[cut.layer], done[f"{cut.layer}#h"]
+    assert h.count[0] * (cut.channels_h + cut.channels_skip) == whole.count[0] * cut.channels_h
+    assert (h.channel_max == whole.channel_max[:, : cut.channels_h]).all()
+
+
 def test_some_shortcut_is_not_cut_in_the_middle(ddpm):
     # Equal halves everywhere would hide a seam measured from the wrong end.
     assert any(s.channels_h != s.channels_skip for s in ddpm.shortcuts)

@@ -138,6 +138,17 @@ def test_json_gives_the_plan_back():
     assert QuantPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("split_norm", [True, False])
+def test_json_keeps_the_splits_and_reads_what_knew_none(split, split_norm):
+    plan = QuantPlan.parse("W4A8", split=split, split_norm=split_norm)
+    values = json.loads(json.dumps(plan.to_dict()))
+    assert QuantPlan.from_dict(values) == plan
+    assert (plan.split, plan.split_norm) == (split, split_norm)
+    del values["split"], values["split_norm"]
+    assert QuantPlan.from_dict(values) == QuantPlan.parse("W4A8")
+
+
 @pytest.mark.parametrize("values", [{}, {"base": 3}, {"base": {"glob": "*"}, "overrides": []}])
 def test_json_that_is_no_plan_is_named(values):
     with pytest.raises(UserError, match="no quantization plan"):
@@ -148,6 +159,10 @@ def test_the_text_for_people():
     plan = QuantPlan.parse("W4A8", overrides={"mid_block*": "w8a8"})
     assert str(plan) == "W4A8, softmax 8 bits, first and last layer 8 bits, mid_block* W8A8"
     assert str(QuantPlan.parse("W4A32", edge_bits=None)) == "W4A32"
+    cut = QuantPlan.parse("W4A32", edge_bits=None, split=True)
+    assert str(cut) == "W4A32, split shortcuts"
+    both = QuantPlan.parse("W4A32", edge_bits=None, split=True, split_norm=True)
+    assert str(both) == "W4A32, split shortcuts, split normalized shortcuts"
 
 
 def test_sixteen_bits_exist_in_a_scheme_only():
