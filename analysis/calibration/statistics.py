@@ -40,6 +40,20 @@ def calibration_statistics(
         Cancelled: when `should_stop` says so.
     """
     check_same_model(model, calibration)
+    return statistics_of(model, calibration, layers, exact, bins, batch, progress, should_stop)
+
+
+def statistics_of(
+    model: ModelHandle,
+    calibration: CalibrationSet,
+    layers: str | None = None,
+    exact: bool = False,
+    bins: int = DEFAULT_BINS,
+    batch: int = DEFAULT_BATCH,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> dict[str, LayerStats]:
+    """`calibration_statistics` of any model that takes the set's samples, a quantized one say."""
     steps = distinct_timesteps(calibration)
     drawn = None if exact else DRAWN * len(steps)
     recorder = Recorder(steps, calibration.size, calibration.seed, bins, drawn)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from analysis.errors import UserError
+from analysis.methods.job import Job
 from analysis.models.handle import ModelHandle
-from analysis.progress import Progress, ShouldStop
 from analysis.quant.model import QuantizedModel
 from analysis.quant.plan import QuantPlan
 from analysis.quant.ranges import ESTIMATORS, get_estimator
@@ -26,9 +26,16 @@ class Run(Protocol):
         calibration: Any,
         plan: QuantPlan,
         config: Any,
-        progress: Progress | None = None,
-        should_stop: ShouldStop | None = None,
+        job: Job,
     ) -> QuantizedModel: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a method that can be left out: what happens then, in words and in options."""
+
+    help: str
+    off: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,9 @@ class Method:
     """A way to quantize: its words for people, its configuration, its function.
 
     `presets` maps each of `PRESETS` to the fields that differ from the configuration's
-    defaults. `calibrate(handle, seed, progress, should_stop)` draws the calibration that `run`
-    wants when the caller brings none.
+    defaults. `calibrate(handle, config, job)` draws the calibration that `run` wants when the
+    caller brings none; with `learns` also where no activation is quantized. `parts` can be left
+    out one by one, for ablations.
     """
 
     name: str
@@ -45,8 +53,10 @@ class Method:
     summary: str
     config: type
     run: Run
-    calibrate: Callable[[ModelHandle, int, Progress | None, ShouldStop | None], Any]
+    calibrate: Callable[[ModelHandle, Any, Job], Any]
     presets: Mapping[str, Mapping[str, Any]]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    learns: bool = False
 
 
 METHODS: Registry[Method] = Registry("method")
@@ -93,12 +103,14 @@ class PlanOptions:
         return {f.name: getattr(self, f.name) for f in fields(PlanOptions)}
 
 
-def make_config(method: Method, preset: str, options: Mapping[str, Any]) -> Any:
-    """A method's configuration: its defaults, then the preset, then single options.
+def make_config(
+    method: Method, preset: str, options: Mapping[str, Any], without: Sequence[str] = ()
+) -> Any:
+    """A method's configuration: its defaults, the preset, what is left out, single options.
 
     Raises:
-        UserError: for an unknown preset or option (the known ones are listed), and for a value
-            outside an option's range or choices.
+        UserError: for an unknown preset, part or option (the known ones are listed), and for a
+            value outside an option's range or choices.
     """
     if preset not in method.presets:
         known = ", ".join(method.presets)
@@ -111,7 +123,17 @@ def make_config(method: Method, preset: str, options: Mapping[str, Any]) -> Any:
                 f"{', '.join(known_fields)}."
             )
         _check(name, value, known_fields[name].default, known_fields[name].metadata)
-    return method.config(**{**method.presets[preset], **options})
+    chosen = dict(method.presets[preset])
+    for name in without:
+        chosen.update(_part(method, name).off)
+    return method.config(**chosen | dict(options))
+
+
+def _part(method: Method, name: str) -> Part:
+    if name in method.parts:
+        return method.parts[name]
+    known = f"choose among: {', '.join(method.parts)}" if method.parts else "it has no parts"
+    raise UserError(f"The method {method.name!r} has no part {name!r} to leave out; {known}.")
 
 
 def _check(name: str, value: Any, default: Any, metadata: Mapping[str, Any]) -> None:

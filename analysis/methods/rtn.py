@@ -10,9 +10,10 @@ from analysis.calibration.record import CalibrationSet
 from analysis.calibration.statistics import calibration_statistics, check_same_model
 from analysis.calibration.store import calibration_digest
 from analysis.errors import UserError
+from analysis.methods.job import Job
 from analysis.methods.method import METHODS, Method, PlanOptions
 from analysis.models.handle import ModelHandle
-from analysis.progress import Progress, ShouldStop
+from analysis.progress import ShouldStop
 from analysis.quant.convert import convert
 from analysis.quant.estimate import estimate_qparams, observed_for
 from analysis.quant.model import QuantizedModel
@@ -32,8 +33,7 @@ def rtn(
     calibration: Capture | CalibrationSet | None,
     plan: QuantPlan,
     config: RtnConfig,
-    progress: Progress | None = None,
-    should_stop: ShouldStop | None = None,
+    job: Job,
 ) -> QuantizedModel:
     """Weights per output channel, activations per tensor, each rounded to the nearest level.
 
@@ -48,8 +48,8 @@ def rtn(
         UserError: when the calibration is something else, or of another model.
     """
     check_calibration(handle, calibration)
-    stats = activation_stats(observed_for(handle, plan), calibration, should_stop)
-    qparams, skipped = estimate_qparams(handle, plan, stats, progress, should_stop)
+    stats = activation_stats(observed_for(handle, plan), calibration, job.should_stop)
+    qparams, skipped = estimate_qparams(handle, plan, stats, job.progress, job.should_stop)
     return convert(
         handle,
         plan,
@@ -109,12 +109,7 @@ def capture_digest(calibration: Capture | CalibrationSet | None) -> str:
     return sha.hexdigest()
 
 
-def default_capture(
-    handle: ModelHandle,
-    seed: int = 0,
-    progress: Progress | None = None,
-    should_stop: ShouldStop | None = None,
-) -> Capture:
+def default_capture(handle: ModelHandle, config: RtnConfig, job: Job) -> Capture:
     """The capture that plain rounding takes when it is given none."""
     from analysis.capture.run import capture
 
@@ -122,9 +117,9 @@ def default_capture(
         handle,
         steps=STEPS,
         samples=SAMPLES,
-        seed=seed,
-        progress=progress,
-        should_stop=should_stop,
+        seed=job.seed,
+        progress=job.progress,
+        should_stop=job.should_stop,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from analysis.models.handle import ModelHandle
 from analysis.quant.assemble import assemble, quant_layers, weight_of
 from analysis.quant.model import LayerRow, QuantizedModel
 from analysis.quant.packing import packed_size
+from analysis.quant.phase import LossPoint
 from analysis.quant.plan import QuantPlan
 from analysis.quant.qparams import LayerQParams, QParams
 from analysis.quant.scheme import FLOAT_BITS
@@ -33,6 +34,7 @@ def convert(
     calibration: str = "",
     skipped: Mapping[str, str] | None = None,
     weights: Mapping[str, Tensor] | None = None,
+    losses: Sequence[LossPoint] = (),
 ) -> QuantizedModel:
     """Quantize a model with grids that a method has chosen; the original is left as it is.
 
@@ -42,6 +44,7 @@ def convert(
         calibration: digest of the calibration.
         skipped: layer name -> why it is less than the plan asked for.
         weights: layer name -> weight [C_out, ...] to round in place of the model's own.
+        losses: of blocks that have learned.
     """
     converted = assemble(handle, qparams, weights)
     rows = tuple(
@@ -60,6 +63,7 @@ def convert(
         size_bytes=quantized_size(converted.denoiser),
         float_size_bytes=float_size(handle.denoiser),
         skipped=dict(skipped or {}),
+        losses=tuple(losses),
     )
 
 

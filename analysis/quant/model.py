@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.models.handle import ModelHandle
+from analysis.quant.phase import LossPoint
 from analysis.quant.plan import QuantPlan
 from analysis.quant.qparams import LayerQParams
 
@@ -41,6 +42,7 @@ class QuantizedModel:
     size_bytes: int  # weights packed at their bits, scales, and the rest in float
     float_size_bytes: int
     skipped: Mapping[str, str] = field(default_factory=dict)  # layer -> why it is (partly) float
+    losses: tuple[LossPoint, ...] = ()  # of every block, while it learned
 
     @property
     def name(self) -> str:

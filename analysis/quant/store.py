@@ -25,6 +25,7 @@ from analysis.quant.assemble import assemble, quant_layers, weight_of
 from analysis.quant.files import damaged, read_recipe, write_folder
 from analysis.quant.model import LayerRow, QuantizedModel
 from analysis.quant.packing import pack, unpack
+from analysis.quant.phase import LossPoint
 from analysis.quant.plan import QuantPlan
 from analysis.quant.primitives import dequantize
 from analysis.quant.qparams import LayerQParams, QParams
@@ -119,6 +120,7 @@ def _recipe(model: QuantizedModel) -> dict[str, Any]:
         "seams": {n: s for n, g in model.qparams.items() if (s := _seams(g)) != [None, None]},
         "layers": [asdict(row) for row in model.layers],
         "skipped": dict(model.skipped),
+        "losses": [asdict(point) for point in model.losses],
         "size_bytes": model.size_bytes,
         "float_size_bytes": model.float_size_bytes,
     }
@@ -183,4 +185,5 @@ def _rebuild(
         size_bytes=recipe["size_bytes"],
         float_size_bytes=recipe["float_size_bytes"],
         skipped=recipe["skipped"],
+        losses=tuple(LossPoint(**point) for point in recipe.get("losses", ())),
     )

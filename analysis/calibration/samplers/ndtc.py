@@ -8,12 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analysis.calibration.samplers.sampler import (
-    SAMPLERS,
-    CalibrationSampler,
-    make_sampler,
-    setting,
-)
+from analysis.calibration.samplers.own import OwnRunSampler
+from analysis.calibration.samplers.sampler import SAMPLERS, make_sampler, setting
 from analysis.errors import UserError
 from analysis.records import Array
 
@@ -22,7 +18,7 @@ MODES = ("clamped", "truncated")
 
 @SAMPLERS.register("ndtc")
 @dataclass(frozen=True, kw_only=True)
-class NDTC(CalibrationSampler):
+class NDTC(OwnRunSampler):
     """t ~ Normal(mean * T, std * T), rounded to a step of a run (Shang et al. 2023, 3.3).
 
     t counts as in the paper: 0 is the cleanest step, T - 1 pure noise. The text has mean at

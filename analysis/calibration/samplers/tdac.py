@@ -16,7 +16,8 @@ from analysis.calibration.geometry import (
     pairwise_distances,
     quantile_radius,
 )
-from analysis.calibration.samplers.sampler import SAMPLERS, CalibrationSampler, setting
+from analysis.calibration.samplers.own import OwnRunSampler
+from analysis.calibration.samplers.sampler import SAMPLERS, setting
 from analysis.errors import UserError
 from analysis.records import Array
 
@@ -77,7 +78,7 @@ def tdac_allocation(
 
 @SAMPLERS.register("tdac")
 @dataclass(frozen=True, kw_only=True)
-class TDAC(CalibrationSampler):
+class TDAC(OwnRunSampler):
     """Counts by `tdac_allocation` on the middle feature maps of one batch of the model's own runs.
 
     An absolute radius fits one model only, so the default is a quantile of the pairwise

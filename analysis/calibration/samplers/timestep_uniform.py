@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.calibration.own_runs import Source, own_runs
-from analysis.calibration.samplers.sampler import SAMPLERS, CalibrationSampler, setting
+from analysis.calibration.samplers.own import OwnRunSampler
+from analysis.calibration.samplers.sampler import SAMPLERS, setting
 from analysis.errors import UserError
 from analysis.records import Array
 
 
 @SAMPLERS.register("timestep-uniform")
 @dataclass(frozen=True, kw_only=True)
-class TimestepUniform(CalibrationSampler):
+class TimestepUniform(OwnRunSampler):
     """As many x_t at each of `at` evenly spaced steps (Li et al. 2023, algorithm 1, lines 2-4).
 
     The paper takes 256 samples at each of 20 of 100 steps (CIFAR-10). Where the size is no
@@ -26,7 +26,6 @@ class TimestepUniform(CalibrationSampler):
     allocated = True
 
     at: int | None = setting(None, "Number of evenly spaced steps; none: all", range=(1, 100_000))
-    shared_runs: bool = setting(False, "Take many steps from each run, as released", (False, True))
 
     def check(self, num_steps: int, size: int) -> None:
         super().check(num_steps, size)
@@ -44,12 +43,6 @@ class TimestepUniform(CalibrationSampler):
         weights = np.zeros(num_steps)
         weights[((np.arange(count) + 0.5) * num_steps / count).astype(int)] = 1  # middles
         return weights
-
-    def x_t(self, source: Source, steps: Array) -> Array:
-        if not self.shared_runs:
-            return super().x_t(source, steps)
-        # The i-th sample of every step comes from run i.
-        return own_runs(source, steps, np.arange(len(steps)) - np.searchsorted(steps, steps))
 
     def _steps(self, num_steps: int) -> int:
         return num_steps if self.at is None else int(self.at)
