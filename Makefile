@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test slow check bench format clean
+.PHONY: run test slow check bench table format clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py $(ARGS)
@@ -22,6 +22,9 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp browser
 	$(BIN)/python -m benchmarks $(ARGS)
+
+table: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks table $(ARGS)
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME ...] [--json]`: run benchmarks, print one object or line each."""
+"""`python -m benchmarks [NAME ...] [--json]`: run benchmarks, print one object or line each.
+
+`python -m benchmarks table [...]` makes docs/results.md; it has its own --help.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from benchmarks.capture_cost import capture_memory, capture_time
 from benchmarks.page import page
 from benchmarks.simulation import simulation
+from benchmarks.table.command import main as table
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "capture_time": capture_time,
@@ -21,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["table"]:
+        table(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument(
