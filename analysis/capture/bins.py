@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 
-from analysis.capture.native import Drawn
 from analysis.records import Array, Histogram
 
 SMALLEST_EXPONENT = -60  # a bin of 1e-18: narrower spans count as one value
@@ -25,11 +24,11 @@ class DyadicBins:
         self.counts = np.zeros((steps, bins), dtype=np.uint32)
         self.exponent: int | None = None  # None until the first value is seen
         self.start = 0  # position of the first edge, in bin widths
-        self._reach = (np.inf, -np.inf)
+        self.reach: tuple[float, float] = (math.inf, -math.inf)  # of all bins
 
     def cover(self, low: float, high: float) -> None:
         """Widen the bins by doubling until [low, high] lies inside them."""
-        if self._reach[0] <= low and high < self._reach[1]:
+        if self.reach[0] <= low and high < self.reach[1]:
             return
         bins = self.counts.shape[1]
         if self.exponent is None:
@@ -37,17 +36,12 @@ class DyadicBins:
             first, last = _cells(low, high, self.exponent)
             self.start = first - (bins - (last - first + 1)) // 2
         else:
-            while not self._covers(low, high):
-                if not self._slide(low, high):
-                    self._double()
-        self._reach = tuple(np.ldexp([self.start, self.start + bins], self.exponent).tolist())
+            self._widen(low, high)
+        self.reach = tuple(np.ldexp([self.start, self.start + bins], self.exponent).tolist())
 
-    def add(self, step: int, values: Array | Drawn) -> None:
+    def add(self, step: int, values: Array) -> None:
         """Count values, which must lie inside what `cover` was told."""
         assert self.exponent is not None, "cover() comes first"
-        if isinstance(values, Drawn):
-            values.count(math.ldexp(1.0, -self.exponent), self.start, self.counts[step])
-            return
         # In double precision every step of this is exact, however far from zero the bins lie.
         cells = np.multiply(values, math.ldexp(1.0, -self.exponent), dtype=np.float64)
         np.floor(cells, out=cells)
@@ -63,25 +57,23 @@ class DyadicBins:
         edges = np.ldexp(np.arange(self.start, self.start + bins + 1, dtype=np.float64), exponent)
         return Histogram(self.counts.astype(np.min_scalar_type(int(self.counts.max()))), edges)
 
-    def _covers(self, low: float, high: float) -> bool:
+    def _widen(self, low: float, high: float) -> None:
+        """Double until the new range and all bins in use fit in, then slide if that takes it."""
         assert self.exponent is not None
-        first, last = _cells(low, high, self.exponent)
-        return self.start <= first and last < self.start + self.counts.shape[1]
-
-    def _slide(self, low: float, high: float) -> bool:
-        """Move the window over empty bins, if that is enough; widths stay."""
-        assert self.exponent is not None
-        first, last = _cells(low, high, self.exponent)
         bins = self.counts.shape[1]
         used = np.flatnonzero(self.counts.any(axis=0))
-        if used.size:
-            first = min(first, self.start + int(used[0]))
-            last = max(last, self.start + int(used[-1]))
-        if last - first + 1 > bins:
-            return False
-        start = first - (bins - (last - first + 1)) // 2
-        self._move(start)
-        return True
+        while True:
+            first, last = _cells(low, high, self.exponent)
+            if self.start <= first and last < self.start + bins:
+                return
+            if used.size:
+                first = min(first, self.start + int(used[0]))
+                last = max(last, self.start + int(used[-1]))
+            if last - first + 1 <= bins:
+                self._move(first - (bins - (last - first + 1)) // 2)
+                return
+            used = (used + (self.start & 1)) >> 1
+            self._double()
 
     def _move(self, start: int) -> None:
         bins = self.counts.shape[1]
@@ -93,12 +85,13 @@ class DyadicBins:
         self.counts, self.start = moved, start
 
     def _double(self) -> None:
+        """Bins 2k and 2k + 1, counted from zero, become bin k."""
         assert self.exponent is not None
-        steps, bins = self.counts.shape
-        positions = (np.arange(self.start, self.start + bins) >> 1) - (self.start >> 1)  # [B]
-        merged = np.zeros((bins, steps), dtype=self.counts.dtype)
-        np.add.at(merged, positions, self.counts.T)
-        self.counts, self.start, self.exponent = merged.T.copy(), self.start >> 1, self.exponent + 1
+        bins, odd = self.counts.shape[1], self.start & 1
+        merged = np.zeros_like(self.counts)
+        merged[:, odd : odd + (bins - odd + 1) // 2] = self.counts[:, odd::2]
+        merged[:, : (bins + odd) // 2] += self.counts[:, 1 - odd :: 2]
+        self.counts, self.start, self.exponent = merged, self.start >> 1, self.exponent + 1
 
 
 def _cells(low: float, high: float, exponent: int) -> tuple[int, int]:

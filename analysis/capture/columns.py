@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from analysis.capture.bins import DyadicBins
+from analysis.capture.native import CColumns
 from analysis.capture.summary import HostSummary
 from analysis.records import LayerStats
 
@@ -19,6 +22,16 @@ class LayerColumns:
         self.channel_min = np.full((steps, channels), np.inf, dtype=np.float32)
         self.channel_max = np.full((steps, channels), -np.inf, dtype=np.float32)
         self.bins = DyadicBins(steps, bins)
+        self.native = CColumns(
+            count=self.count.ctypes.data,
+            mean=self.mean.ctypes.data,
+            m2=self.m2.ctypes.data,
+            low=self.channel_min.ctypes.data,
+            high=self.channel_max.ctypes.data,
+            channels=channels,
+            bins=bins,
+        )
+        self._tell_bins()
 
     def add(self, step: int, row: HostSummary) -> None:
         """Merge one tensor's summary (Chan, Golub & LeVeque 1979, pairwise update)."""
@@ -34,8 +47,13 @@ class LayerColumns:
         else:
             self.count[step], self.mean[step], self.m2[step] = row.count, row.mean, row.m2
             self.channel_min[step], self.channel_max[step] = row.low, row.high
-        self.bins.cover(row.least, row.greatest)
+        self.cover(row.least, row.greatest)
         self.bins.add(step, row.values)
+
+    def cover(self, low: float, high: float) -> None:
+        """Widen the bins until [low, high] lies inside them."""
+        self.bins.cover(low, high)
+        self._tell_bins()
 
     def stats(self) -> LayerStats:
         """The finished columns."""
@@ -49,3 +67,10 @@ class LayerColumns:
             channel_min=self.channel_min,
             channel_max=self.channel_max,
         )
+
+    def _tell_bins(self) -> None:
+        told, bins = self.native, self.bins
+        told.counts = bins.counts.ctypes.data
+        told.inverse = math.ldexp(1.0, -(bins.exponent or 0))
+        told.start = bins.start
+        told.reach_low, told.reach_high = bins.reach

@@ -1,51 +1,270 @@
-/* Least, greatest, sum and sum of squares of every channel of a tensor, in one pass.
+/* All that a capture does with one tensor in this machine's memory, in one call.
 
-   torch needs a pass for each of the four, and memory is what capturing waits for.
-   Sums are taken about a center, in float over one sample's channel and in double beyond. */
+   torch needs a pass for each of least, greatest, sum and sum of squares, and memory is what
+   capturing waits for. Sums are taken about a center, in float over one sample's channel and in
+   double beyond. The threads are those that torch has waiting; no result depends on their number. */
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
-/* x is [samples, channels, size]: a channel lies in one piece. */
-void moments_planes(const float *x, size_t samples, size_t channels, size_t size, float center,
-                    float *low, float *high, double *sum, double *square) {
-  for (size_t n = 0; n < samples; ++n)
-    for (size_t c = 0; c < channels; ++c, x += size) {
+enum { BROKEN = 1, OUTSIDE = 2 };  /* what observe() answers: no numbers; wider bins are needed */
+enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they count in turn */
+enum { LINE = 16, SHARES = 4, ALONE = 1 << 14 }; /* fewer values are not worth a second thread */
+
+/* Of every channel of the tensor last seen, [C]. */
+typedef struct {
+  float *low, *high;
+  double *sum, *square;
+  double center, next_center; /* what the sums are about, and what they will be */
+  double far; /* a mean this many standard deviations off zero becomes the center */
+  int64_t decided; /* whether any tensor was seen that could tell a center */
+} Moments;
+
+/* Running statistics of a layer over T timesteps. */
+typedef struct {
+  int64_t *count;
+  double *mean, *m2;
+  float *low, *high;            /* [T, C] */
+  uint32_t *counts;             /* [T, B] */
+  int64_t channels, bins;
+  double inverse, start;        /* a value v lies in bin floor(v * inverse) - start */
+  double reach_low, reach_high; /* what the bins cover */
+  double least, greatest;       /* of the tensor last seen, for who widens the bins */
+} Columns;
+
+/* A tensor as a layer sees it: which of its values are meant, and where they go. */
+typedef struct {
+  int64_t samples, channels, size, planes; /* [N, C, M] if planes, else [N, M, C] */
+  int64_t first, last;                     /* channels that are meant */
+  int64_t drawn;                           /* values counted of each sample */
+  const int32_t *positions;                /* [N, drawn] in the sample; NULL: all are counted */
+  Columns *columns;
+  Moments *moments;
+  uint32_t *tables; /* [threads, TABLES, B] */
+} View;
+
+typedef struct Work {
+  void (*piece)(const struct Work *, int64_t, uint32_t *);
+  const View *view;
+  const float *x;
+  int64_t pieces, next, helpers;
+} Work;
+
+/* GOMP_parallel of the very OpenMP library that torch uses: a second team would fight it. */
+typedef void Parallel(void (*)(void *), void *, unsigned, unsigned);
+
+typedef struct {
+  Parallel *parallel; /* NULL: there is none */
+  int64_t threads;
+} Team;
+
+static void toil(void *shared) {
+  Work *work = shared;
+  const View *v = work->view;
+  int64_t helper = __atomic_fetch_add(&work->helpers, 1, __ATOMIC_RELAXED), i;
+  uint32_t *tables = v->tables + helper * TABLES * v->columns->bins;
+  while ((i = __atomic_fetch_add(&work->next, 1, __ATOMIC_RELAXED)) < work->pieces)
+    work->piece(work, i, tables);
+}
+
+static void run(Work *work, int64_t values, const Team *team) {
+  if (team->parallel && team->threads > 1 && values > ALONE)
+    team->parallel(toil, work, (unsigned)team->threads, 0);
+  else
+    toil(work);
+}
+
+/* Where the i-th of n almost equal shares of a whole begins, in multiples of a unit. */
+static int64_t share(int64_t whole, int64_t i, int64_t n, int64_t unit) {
+  int64_t at = (whole * i / n + unit - 1) / unit * unit;
+  return at < whole ? at : whole;
+}
+
+/* A channel lies in one piece. */
+static void moments_planes(const Work *work, int64_t i, uint32_t *unused) {
+  const View *v = work->view;
+  const Moments *m = v->moments;
+  int64_t first = share(v->channels, i, work->pieces, 1);
+  int64_t last = share(v->channels, i + 1, work->pieces, 1);
+  float center = (float)m->center;
+  for (int64_t n = 0; n < v->samples; ++n)
+    for (int64_t c = first; c < last; ++c) {
+      const float *x = work->x + (n * v->channels + c) * v->size;
       float lo = x[0], hi = x[0], s = 0, q = 0;
-      for (size_t i = 0; i < size; ++i) {
-        float v = x[i], d = v - center;
-        lo = v < lo ? v : lo;
-        hi = v > hi ? v : hi;
+      for (int64_t j = 0; j < v->size; ++j) {
+        float value = x[j], d = value - center;
+        lo = value < lo ? value : lo;
+        hi = value > hi ? value : hi;
         s += d;
         q += d * d;
       }
-      low[c] = n && low[c] < lo ? low[c] : lo;
-      high[c] = n && high[c] > hi ? high[c] : hi;
-      sum[c] = n ? sum[c] + s : s;
-      square[c] = n ? square[c] + q : q;
+      m->low[c] = n && m->low[c] < lo ? m->low[c] : lo;
+      m->high[c] = n && m->high[c] > hi ? m->high[c] : hi;
+      m->sum[c] = n ? m->sum[c] + s : s;
+      m->square[c] = n ? m->square[c] + q : q;
     }
 }
 
-/* x is [rows, channels]: neighbours belong to different channels. */
-void moments_rows(const float *restrict x, size_t rows, size_t channels, float center,
-                  float *restrict low, float *restrict high, double *restrict sum,
-                  double *restrict square) {
-  for (size_t c = 0; c < channels; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
-  for (size_t i = 0; i < rows; ++i, x += channels)
-    for (size_t c = 0; c < channels; ++c) {
-      float v = x[c], d = v - center;
-      low[c] = v < low[c] ? v : low[c];
-      high[c] = v > high[c] ? v : high[c];
+/* Neighbours belong to different channels. */
+static void moments_rows(const Work *work, int64_t i, uint32_t *unused) {
+  const View *v = work->view;
+  int64_t first = share(v->channels, i, work->pieces, LINE);
+  int64_t width = share(v->channels, i + 1, work->pieces, LINE) - first;
+  const float *restrict x = work->x + first;
+  float *restrict low = v->moments->low + first, *restrict high = v->moments->high + first;
+  double *restrict sum = v->moments->sum + first, *restrict square = v->moments->square + first;
+  float center = (float)v->moments->center;
+  for (int64_t c = 0; c < width; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
+  for (int64_t row = 0; row < v->samples * v->size; ++row, x += v->channels)
+    for (int64_t c = 0; c < width; ++c) {
+      float value = x[c], d = value - center;
+      low[c] = value < low[c] ? value : low[c];
+      high[c] = value > high[c] ? value : high[c];
       sum[c] += d;
       square[c] += d * d;
     }
 }
 
-/* Counts the drawn values into their bins: exact, since bins are powers of two wide. */
-void count_drawn(const float *restrict x, const long long *restrict drawn, size_t n, double inverse,
-                 double start, unsigned *restrict counts) {
-  for (size_t i = 0; i < n; ++i) {
-    double cell = floor(x[drawn[i]] * inverse) - start; /* -1e-30 is left of 0, 256 - 1e-30 is 256 */
-    ++counts[(size_t)cell];
+static void tally(const int32_t *cells, int64_t n, uint32_t *tables, int64_t bins) {
+  int64_t i = 0;
+  for (; i + TABLES <= n; i += TABLES)
+    for (int t = 0; t < TABLES; ++t) ++tables[t * bins + cells[i + t]];
+  for (; i < n; ++i) ++tables[cells[i]];
+}
+
+/* Exact, since bins are powers of two wide: -1e-30 is left of 0, and 256 - 1e-30 is 256. */
+static int32_t cell(float x, const Columns *to) {
+  return (int32_t)(floor(x * to->inverse) - to->start);
+}
+
+static void count_run(const float *x, int64_t n, const Columns *to, uint32_t *tables) {
+  int32_t cells[BLOCK];
+  for (; n > 0; n -= BLOCK, x += BLOCK) {
+    int64_t some = n < BLOCK ? n : BLOCK;
+    for (int64_t i = 0; i < some; ++i) cells[i] = cell(x[i], to);
+    tally(cells, some, tables, to->bins);
   }
+}
+
+/* The meant values lie in runs of one length, one stride apart. */
+static void count_all(const Work *work, int64_t i, uint32_t *tables) {
+  const View *v = work->view;
+  int64_t width = v->last - v->first, whole = v->samples * v->size * width;
+  int64_t length = v->planes ? width * v->size : width;
+  int64_t stride = v->planes ? v->channels * v->size : v->channels;
+  const float *x = work->x + (v->planes ? v->first * v->size : v->first);
+  if (width == v->channels) length = stride = whole;
+  int64_t at = share(whole, i, work->pieces, 1), end = share(whole, i + 1, work->pieces, 1);
+  while (at < end) {
+    int64_t inside = at % length, left = length - inside;
+    int64_t n = left < end - at ? left : end - at;
+    count_run(x + at / length * stride + inside, n, v->columns, tables);
+    at += n;
+  }
+}
+
+static void count_drawn(const Work *work, int64_t i, uint32_t *tables) {
+  const View *v = work->view;
+  int32_t cells[BLOCK];
+  int64_t end = share(v->samples, i + 1, work->pieces, 1);
+  for (int64_t n = share(v->samples, i, work->pieces, 1); n < end; ++n) {
+    const float *x = work->x + n * v->channels * v->size;
+    const int32_t *drawn = v->positions + n * v->drawn;
+    for (int64_t at = 0; at < v->drawn; at += BLOCK) {
+      int64_t some = v->drawn - at < BLOCK ? v->drawn - at : BLOCK;
+      for (int64_t j = 0; j < some; ++j) cells[j] = cell(x[drawn[at + j]], v->columns);
+      tally(cells, some, tables, v->columns->bins);
+    }
+  }
+}
+
+/* Sums and extremes of every channel of x, [C] each, about the center. */
+static void summarize(const View *v, const float *x, const Team *team) {
+  int64_t pieces = v->planes ? SHARES * team->threads : team->threads;
+  Work work = {v->planes ? moments_planes : moments_rows, v, x, pieces, 0, 0};
+  run(&work, v->samples * v->channels * v->size, team);
+}
+
+/* Counts the meant values of x, which must lie inside the bins. Leaves the tables empty. */
+void count(const View *v, const float *x, int64_t step, const Team *team) {
+  int64_t bins = v->columns->bins;
+  int64_t values = v->samples * (v->positions ? v->drawn : v->size * (v->last - v->first));
+  uint32_t *counts = v->columns->counts + step * bins;
+  Work work = {v->positions ? count_drawn : count_all, v, x, SHARES * team->threads, 0, 0};
+  run(&work, values, team);
+  for (int64_t t = 0; t < work.helpers * TABLES; ++t)
+    for (int64_t b = 0; b < bins; ++b) counts[b] += v->tables[t * bins + b];
+  memset(v->tables, 0, (size_t)(work.helpers * TABLES * bins) * sizeof *v->tables);
+}
+
+/* Not isfinite(): the compiler has been told that it need not expect anything else. */
+static int is_number(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+
+/* The meant channels made one: how many values, their mean, the squares of deviations from it. */
+typedef struct {
+  double count, mean, m2;
+  int finite, far;
+} Row;
+
+static Row row_of(const View *v, const Moments *m) {
+  double sum = 0, square = 0;
+  for (int64_t c = v->first; c < v->last; ++c) sum += m->sum[c], square += m->square[c];
+  Row row = {.count = (double)(v->samples * v->size * (v->last - v->first))};
+  double offset = sum / row.count, left = square - row.count * offset * offset;
+  row.mean = m->center + offset;
+  row.m2 = left > 0 ? left : 0;
+  row.finite = is_number(sum) && is_number(square); /* any NaN or infinity reaches them */
+  row.far = row.mean * row.mean * row.count > m->far * m->far * row.m2;
+  return row;
+}
+
+/* Chan, Golub & LeVeque (1979): the pairwise update. */
+static void merge(const View *v, const Moments *m, Row row, int64_t step) {
+  Columns *to = v->columns;
+  double before = (double)to->count[step], total = before + row.count;
+  double shift = row.mean - to->mean[step];
+  to->m2[step] = before ? to->m2[step] + row.m2 + shift * shift * before * row.count / total : row.m2;
+  to->mean[step] = before ? to->mean[step] + shift * row.count / total : row.mean;
+  to->count[step] = (int64_t)total;
+  float *low = to->low + step * to->channels, *high = to->high + step * to->channels;
+  float least = m->low[v->first], greatest = m->high[v->first];
+  for (int64_t c = 0; c < to->channels; ++c) {
+    float lo = m->low[v->first + c], hi = m->high[v->first + c];
+    low[c] = before && low[c] < lo ? low[c] : lo;
+    high[c] = before && high[c] > hi ? high[c] : hi;
+    least = lo < least ? lo : least;
+    greatest = hi > greatest ? hi : greatest;
+  }
+  to->least = least;
+  to->greatest = greatest;
+}
+
+/* Takes x into the columns of a layer. `known` are moments of the same x, NULL if not yet found.
+   After OUTSIDE all is done but counting. */
+int observe(const View *v, const Moments *known, const float *x, int64_t step, const Team *team) {
+  Moments *own = v->moments;
+  if (!known) {
+    own->center = own->next_center;
+    summarize(v, x, team);
+  }
+  Row row = row_of(v, known ? known : own);
+  if (!row.finite) return BROKEN;
+  if (row.far) own->next_center = (float)row.mean;
+  if (!known && row.far && !own->decided) { /* the first tensor is looked at again */
+    own->center = own->next_center;
+    summarize(v, x, team);
+    row = row_of(v, own);
+  }
+  own->decided = 1;
+  merge(v, known ? known : own, row, step);
+  const Columns *to = v->columns;
+  if (to->least < to->reach_low || to->greatest >= to->reach_high) return OUTSIDE;
+  count(v, x, step, team);
+  return 0;
 }

@@ -1,4 +1,4 @@
-"""The one-pass kernels of `moments.c`, compiled once where there is a C compiler.
+"""The kernels of `moments.c`, compiled once where there is a C compiler, and what they share.
 
 Without a compiler, or with `WORKBENCH_NATIVE=0`, torch's own reductions do the same work in four
 passes; nothing else changes.
@@ -16,10 +16,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
-
-from analysis.records import Array
 
 SOURCE = Path(__file__).with_name("moments.c")
 # Lets comparing and summing go many values at a time. Not -ffast-math: a library linked with it
@@ -29,66 +26,79 @@ _FINITE = ("-ffinite-math-only", "-fno-math-errno")
 FLAGS = ("-O3", "-march=native", *_REORDERED, *_FINITE, "-shared", "-fPIC")
 
 
+BROKEN, OUTSIDE = 1, 2  # answers of observe(): no numbers, wider bins are needed
+TABLES = 4  # of counts, for each thread
+
+_pointer, _whole, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+
+class CMoments(ctypes.Structure):
+    """`Moments` of moments.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("low", "high", "sum", "square")),
+        *((name, _real) for name in ("center", "next_center", "far")),
+        ("decided", _whole),
+    )
+
+
+class CColumns(ctypes.Structure):
+    """`Columns` of moments.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("count", "mean", "m2", "low", "high", "counts")),
+        *((name, _whole) for name in ("channels", "bins")),
+        *((name, _real) for name in ("inverse", "start", "reach_low", "reach_high")),
+        *((name, _real) for name in ("least", "greatest")),
+    )
+
+
+class CView(ctypes.Structure):
+    """`View` of moments.c."""
+
+    _fields_ = (
+        *((name, _whole) for name in ("samples", "channels", "size", "planes")),
+        *((name, _whole) for name in ("first", "last", "drawn")),
+        *((name, _pointer) for name in ("positions", "columns", "moments", "tables")),
+    )
+
+
+class CTeam(ctypes.Structure):
+    """`Team` of moments.c."""
+
+    _fields_ = (("parallel", _pointer), ("threads", _whole))
+
+
 @lru_cache(maxsize=1)
 def kernel() -> ctypes.CDLL | None:
-    """The compiled kernels, or `None` where it cannot be had."""
+    """The compiled kernels, or `None` where they cannot be had."""
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     if compiler is None or os.environ.get("WORKBENCH_NATIVE") == "0":
         return None
     try:
-        return _typed(ctypes.CDLL(str(_compiled(compiler))))
+        library = ctypes.CDLL(str(_compiled(compiler)))
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def moments(
-    library: ctypes.CDLL, address: int, shape: tuple[int, int, int], planes: bool, center: float
-) -> tuple[Array, Array]:
-    """Least and greatest, float32 [2, C]; sum and sum of squares about `center`, float64 [2, C].
-
-    Args:
-        address: of contiguous float32 values, [N, C, M] with `planes`, else [N, M, C].
-        shape: (N, C, M).
-    """
-    samples, channels, size = shape
-    extremes = np.empty((2, channels), dtype=np.float32)
-    sums = np.empty((2, channels), dtype=np.float64)
-    low, total = extremes.ctypes.data, sums.ctypes.data
-    out = (low, low + 4 * channels, total, total + 8 * channels)
-    if planes:
-        library.moments_planes(address, samples, channels, size, center, *out)
-    else:
-        library.moments_rows(address, samples * size, channels, center, *out)
-    return extremes, sums
-
-
-class Drawn:
-    """Values of a tensor on the host that are to be counted where they lie.
-
-    `x` is contiguous float32; `positions`, int64 [n], are in the flattened tensor.
-    """
-
-    __slots__ = ("library", "positions", "x")
-
-    def __init__(self, library: ctypes.CDLL, x: torch.Tensor, positions: Array) -> None:
-        self.library, self.x, self.positions = library, x, positions
-
-    def count(self, inverse: float, start: int, counts: Array) -> None:
-        """Add to `counts`, uint32 [B], how many values lie in each bin of width 1 / inverse."""
-        address, positions = self.x.data_ptr(), self.positions.ctypes.data
-        n, out = self.positions.size, counts.ctypes.data
-        self.library.count_drawn(address, positions, n, inverse, start, out)
-
-
-def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    real, double = ctypes.c_float, ctypes.c_double
-    library.moments_planes.argtypes = [pointer, size, size, size, real, *[pointer] * 4]
-    library.moments_rows.argtypes = [pointer, size, size, real, *[pointer] * 4]
-    library.count_drawn.argtypes = [pointer, pointer, size, double, double, pointer]
-    for function in (library.moments_planes, library.moments_rows, library.count_drawn):
-        function.restype = None
+    library.observe.argtypes = [_pointer, _pointer, _pointer, _whole, _pointer]
+    library.observe.restype = ctypes.c_int
+    library.count.argtypes = [_pointer, _pointer, _whole, _pointer]
+    library.count.restype = None
     return library
+
+
+@lru_cache(maxsize=1)
+def team_of_torch() -> int | None:
+    """Address of `GOMP_parallel` in the OpenMP library that torch's own threads belong to.
+
+    `None` where torch has another: one thread does the work then, for a second team would take
+    the cores from the first.
+    """
+    for path in (Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"):
+        try:
+            return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, _pointer).value
+        except (OSError, AttributeError):
+            continue
+    return None
 
 
 def _compiled(compiler: str) -> Path:

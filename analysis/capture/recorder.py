@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 
 from analysis.capture.columns import LayerColumns
-from analysis.capture.native import Drawn
+from analysis.capture.direct import Moments, Sight, Workplace
 from analysis.capture.summary import Arranged, HostSummary, Observed, Summary, to_host
 from analysis.errors import UserError
 from analysis.records import Array, LayerRef, LayerStats
+
+OWN = ("q", "k", "v", "softmax")  # taps whose tensors no other layer is given
 
 
 class Recorder:
@@ -34,48 +36,75 @@ class Recorder:
         self._step = 0
         self._first, self._size = 0, 1
         self._pending: list[tuple[str, Observed]] = []
-        self._previous: tuple[torch.Tensor, Arranged, Summary] | None = None
+        self._shared: tuple[torch.Tensor, int, Arranged, Summary | Moments] | None = None
         self._centers: dict[str, float] = {}
         self._draws: dict[tuple[str, int, int], Array] = {}
-        self._positions: dict[tuple[str, int, int], Array] = {}
+        self._positions: dict[tuple[str, int, int, bool], Array] = {}
+        self._place = Workplace.made(bins)
+        self._moments: dict[str, Moments] = {}
+        self._sights: dict[tuple[str, tuple[int, int, int], bool], Sight] = {}
 
     def begin_batch(self, first: int, size: int) -> None:
         """Samples `first` .. `first + size` come next."""
         self._first, self._size = first, size
         self._positions.clear()
+        self._sights.clear()
 
     def begin_pass(self, timestep: float) -> None:
         """The denoiser is called for this timestep."""
         self._step = int(np.argmin(np.abs(self.timesteps - timestep)))
 
     def observe(self, layer: LayerRef, x: torch.Tensor, part: slice | None = None) -> None:
-        """Take in one tensor [N, C, ...], or some of its channels.
+        """Take in one tensor [N, C, ...], or some of its channels, always the same of a layer.
 
         Layers that share a tensor share the pass over it.
         """
-        arranged, whole = self._summary(layer, x)
-        values = arranged.values(part, self._drawn(layer.name, arranged, part))
-        summary = whole.part(part)
-        if isinstance(values, Drawn):  # on the host, and only here while x lives
-            extremes, sums = np.asarray(summary.extremes), np.asarray(summary.sums)
-            self._merge(layer.name, HostSummary(summary, extremes, sums, values))
-            return
-        self._pending.append((layer.name, (summary, values)))
-        if self._per_sample is None or not x.is_cuda:
-            self._drain()  # nothing to wait for, or too much to hold
+        version = -1 if x.is_inference() else x._version
+        known: Summary | Moments | None = None
+        if self._shared and self._shared[0] is x and self._shared[1] == version >= 0:
+            _, _, arranged, known = self._shared
+        else:
+            channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
+            arranged = Arranged(x.detach(), channels_last)
+        found: Summary | Moments
+        if self._place is not None and arranged.x.device.type == "cpu":
+            found = self._take(self._place, layer.name, arranged, part, known)
+        else:
+            found = self._reduce(layer.name, arranged, part, known)
+        if layer.tap not in OWN:
+            self._shared = (x, version, arranged, found)
 
     def flush(self) -> None:
         """Bring what was observed to the host, in one go, and merge it."""
-        self._previous = None
+        self._shared = None
         self._drain()
 
-    def _summary(self, layer: LayerRef, x: torch.Tensor) -> tuple[Arranged, Summary]:
-        if self._previous is None or self._previous[0] is not x:
-            channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
-            arranged = Arranged(x.detach(), channels_last)
-            summary = self._centered(_center_key(layer.name), arranged)
-            self._previous = (x, arranged, summary)
-        return self._previous[1:]
+    def _take(
+        self, place: Workplace, name: str, arranged: Arranged, part: slice | None, known: Any
+    ) -> Moments:
+        """Straight into the columns, in one call."""
+        key = (name, arranged.shape, arranged.planes)
+        sight = self._sights.get(key)
+        if sight is None:
+            center = _center_key(name)
+            if center not in self._moments:
+                self._moments[center] = Moments(arranged.shape[1])
+            columns = self._columns_of(name, arranged.width(part))
+            drawn = self._drawn(name, arranged, part)
+            sight = Sight(place, arranged, part, drawn, columns, self._moments[center])
+            self._sights[key] = sight
+        if not sight.take(arranged.x, known, self._step):
+            self._complain(name)
+        return known or sight.moments
+
+    def _reduce(self, name: str, arranged: Arranged, part: slice | None, known: Any) -> Summary:
+        """By torch's reductions, on the tensor's device."""
+        summary = known or self._centered(_center_key(name), arranged)
+        values = arranged.values(part, self._drawn(name, arranged, part))
+        self._pending.append((name, (summary.part(part), values)))
+        if self._per_sample is None or not arranged.x.is_cuda:
+            self._drain()  # nothing to wait for, or too much to hold
+        return summary
 
     def _centered(self, key: str, arranged: Arranged) -> Summary:
         """A summary about the layer's center; the first tensor of a layer decides on it."""
@@ -87,16 +116,16 @@ class Recorder:
         return Summary.of(arranged, first.mean) if self._centers[key] else summary
 
     def _drawn(self, name: str, arranged: Arranged, part: slice | None) -> Array | None:
-        """Positions in the flattened tensor that enter the histogram; `None` for all."""
+        """Positions [N, n] in each sample that enter the histogram; `None` for all."""
         size, samples = arranged.size(part), arranged.shape[0]
         if self._per_sample is None or self._per_sample >= size:
             return None
-        key = (name, samples, size)
+        key = (name, samples, size, arranged.planes)
         if key not in self._positions:
             # Guidance stacks the batch twice.
             rows = self._first + np.arange(samples) % self._size
-            positions = arranged.drawn(self._draw(name, size)[rows].astype(np.int64), part)
-            self._positions[key] = np.ascontiguousarray(positions)
+            positions = arranged.positions(self._draw(name, size)[rows], part)
+            self._positions[key] = np.sort(positions, axis=1)  # in the order of memory
         return self._positions[key]
 
     def _drain(self) -> None:
@@ -108,11 +137,14 @@ class Recorder:
     def _merge(self, name: str, row: HostSummary) -> None:
         if not row.finite:
             self._complain(name)
-        if name not in self.columns:
-            self.columns[name] = LayerColumns(len(self.timesteps), self._bins, row.low.size)
-        self.columns[name].add(self._step, row)
+        self._columns_of(name, row.low.size).add(self._step, row)
         if row.far_off:
             self._centers[_center_key(name)] = row.mean
+
+    def _columns_of(self, name: str, channels: int) -> LayerColumns:
+        if name not in self.columns:
+            self.columns[name] = LayerColumns(len(self.timesteps), self._bins, channels)
+        return self.columns[name]
 
     def _complain(self, name: str) -> NoReturn:
         raise UserError(

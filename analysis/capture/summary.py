@@ -1,7 +1,7 @@
 """Exact extremes and moments of one tensor, and some of its values, channel by channel.
 
-On a CPU one compiled pass finds all four columns; elsewhere torch's reductions do, and nothing
-waits for the device until a whole forward pass is over.
+By torch's reductions, where `direct.py` cannot serve. Nothing waits for the device until a whole
+forward pass is over.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from analysis.capture.native import Drawn, kernel, moments
 from analysis.records import Array
 
 FAR = 30.0  # a mean this many standard deviations off zero is worth a center of its own
@@ -49,33 +47,29 @@ class Arranged:
         samples, channels, size = self.shape
         return self.x.view((samples, channels, size) if self.planes else (samples, size, channels))
 
+    def width(self, part: slice | None) -> int:
+        """Channels in `part`."""
+        return self.shape[1] if part is None else len(range(*part.indices(self.shape[1])))
+
     def size(self, part: slice | None) -> int:
         """Values a sample in the channels of `part`."""
-        if part is None:
-            return self.shape[1] * self.shape[2]
-        first, last, _ = part.indices(self.shape[1])
-        return self.shape[2] * (last - first)
+        return self.shape[2] * self.width(part)
 
-    def drawn(self, draws: Array, part: slice | None) -> Array:
-        """Positions in x.flatten() for draws [N, n] from each sample's channels in `part`."""
-        samples, channels, size = self.shape
-        first, last, _ = (part or slice(None)).indices(channels)
+    def positions(self, draws: Array, part: slice | None) -> Array:
+        """Positions in each flattened sample of x for draws [N, n] from the channels in `part`."""
+        _, channels, size = self.shape
         if self.channels_last:
-            row, channel = np.divmod(draws, last - first)
+            row, channel = np.divmod(draws, self.width(part))
         else:
             channel, row = np.divmod(draws, size)
-        channel = channel + first
-        inside = channel * size + row if self.planes else row * channels + channel
-        return (np.arange(samples)[:, None] * channels * size + inside).reshape(-1)
+        channel = channel + (part or slice(None)).indices(channels)[0]
+        return channel * size + row if self.planes else row * channels + channel
 
-    def values(self, part: slice | None, drawn: Array | None) -> torch.Tensor | Drawn:
-        """Values at the given positions of x.flatten(), or all in the channels of `part`."""
-        if drawn is not None:
-            library = None if self.x.is_cuda else kernel()
-            if library is not None:
-                return Drawn(library, self.x, drawn)
-            positions = torch.from_numpy(drawn).to(self.x.device)
-            return self.x.view(-1).index_select(0, positions)
+    def values(self, part: slice | None, positions: Array | None) -> torch.Tensor:
+        """Values at positions [N, n] in each sample, or all in the channels of `part`."""
+        if positions is not None:
+            index = torch.from_numpy(positions.astype(np.int64)).to(self.x.device)
+            return self.x.view(len(index), -1).gather(1, index).view(-1)
         if part is None:
             return self.x.view(-1)
         view = self.view()
@@ -87,19 +81,14 @@ class Summary:
     """What is kept of one tensor. Sums are about a `center`, so a far mean costs no precision."""
 
     per_channel: int  # values in each channel
-    extremes: torch.Tensor | Array  # [2, C] least, greatest
-    sums: torch.Tensor | Array  # float64 [2, C] sum, sum of squares
+    extremes: torch.Tensor  # [2, C] least, greatest
+    sums: torch.Tensor  # float64 [2, C] sum, sum of squares
     center: float
 
     @classmethod
     def of(cls, arranged: Arranged, center: float = 0.0) -> Summary:
         """Summarize a tensor on its device."""
         samples, _, size = arranged.shape
-        library = None if arranged.x.is_cuda else kernel()
-        if library is not None:
-            address = arranged.x.data_ptr()
-            found = moments(library, address, arranged.shape, arranged.planes, center)
-            return cls(samples * size, *found, center)
         x, axis = arranged.view(), 2 if arranged.planes else 1
         moved = x - center if center else x
         extremes = torch.stack([x.amin(axis).amin(0), x.amax(axis).amax(0)])
@@ -118,12 +107,10 @@ class HostSummary:
     """One tensor's summary on the host, its channels made one.
 
     Attributes: count; mean; m2, the sum of squared deviations from it; low and high [C]; least
-    and greatest; values, those that enter the histogram, [n] or still where they lie.
+    and greatest; values [n], those that enter the histogram.
     """
 
-    def __init__(
-        self, summary: Summary, extremes: Array, sums: Array, values: Array | Drawn
-    ) -> None:
+    def __init__(self, summary: Summary, extremes: Array, sums: Array, values: Array) -> None:
         self.count = summary.per_channel * extremes.shape[1]
         total, power = sums.sum(axis=1).tolist()
         offset = total / self.count
@@ -144,7 +131,7 @@ class HostSummary:
         return self.mean**2 * self.count > FAR**2 * self.m2
 
 
-Observed = tuple[Summary, torch.Tensor | Drawn]
+Observed = tuple[Summary, torch.Tensor]
 
 
 def to_host(observed: Sequence[Observed]) -> list[HostSummary]:
@@ -156,10 +143,10 @@ def to_host(observed: Sequence[Observed]) -> list[HostSummary]:
     return [HostSummary(*row) for row in zip(summaries, extremes, sums, values, strict=True)]
 
 
-def _fetch(parts: Sequence[Any]) -> list[Any]:
-    """Tensors on the host, in one transfer if they are on a device; the rest as it is."""
-    if not parts or not (isinstance(parts[0], torch.Tensor) and parts[0].is_cuda):
-        return [part.numpy() if isinstance(part, torch.Tensor) else part for part in parts]
+def _fetch(parts: Sequence[torch.Tensor]) -> list[Array]:
+    """Tensors on the host, in one transfer if they are on a device."""
+    if not parts or not parts[0].is_cuda:
+        return [part.numpy() for part in parts]
     joined = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
     ends = np.cumsum([part.numel() for part in parts])
     split = np.split(joined, ends[:-1])

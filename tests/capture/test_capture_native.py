@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.capture import summary
+from analysis.capture import direct
 from analysis.capture.native import kernel
 from analysis.records import LayerRef
 
@@ -66,7 +66,7 @@ def test_it_finds_what_torch_finds(record, monkeypatch, kind, layer, drawn):
     x = data(kind)
     steps = [x, x.flip(0)] if layer is CONV else [x.flatten(1, 2), x.flip(0).flatten(1, 2)]
     fast = record(steps, [2, 1], layer, drawn)
-    monkeypatch.setattr(summary, "kernel", lambda: None)
+    monkeypatch.setattr(direct, "kernel", lambda: None)
     plain = record(steps, [2, 1], layer, drawn)
     for column in ("count", "min", "max", "channel_min", "channel_max"):
         assert np.array_equal(getattr(fast, column), getattr(plain, column)), column

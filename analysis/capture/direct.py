@@ -1,0 +1,97 @@
+"""Tensors in this machine's memory, each taken into a layer's columns by one compiled call."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import torch
+
+from analysis.capture.columns import LayerColumns
+from analysis.capture.native import (
+    BROKEN,
+    OUTSIDE,
+    TABLES,
+    CMoments,
+    CTeam,
+    CView,
+    kernel,
+    team_of_torch,
+)
+from analysis.capture.summary import FAR, Arranged
+from analysis.records import Array
+
+
+class Moments:
+    """Extremes and sums of every channel [C] of the tensor last seen, for whom shares it."""
+
+    def __init__(self, channels: int) -> None:
+        self._extremes = np.empty((2, channels), dtype=np.float32)
+        self._sums = np.empty((2, channels), dtype=np.float64)
+        low, total = self._extremes.ctypes.data, self._sums.ctypes.data
+        self.native = CMoments(
+            low=low, high=low + 4 * channels, sum=total, square=total + 8 * channels, far=FAR
+        )
+        self.address = ctypes.addressof(self.native)
+
+
+class Workplace:
+    """What all layers of a recorder use in turn: the kernels, the threads and their counts."""
+
+    def __init__(self, library: ctypes.CDLL, bins: int) -> None:
+        self.observe, self.count = library.observe, library.count
+        threads = torch.get_num_threads()
+        self._team = CTeam(parallel=team_of_torch(), threads=threads)
+        self.team = ctypes.addressof(self._team)
+        self._tables = np.zeros((threads, TABLES, bins), dtype=np.uint32)
+        self.tables = self._tables.ctypes.data
+
+    @classmethod
+    def made(cls, bins: int) -> Workplace | None:
+        """`None` where the kernels cannot be had."""
+        library = kernel()
+        return None if library is None else cls(library, bins)
+
+
+class Sight:
+    """How a layer sees tensors of one shape: the values it means, and where they go."""
+
+    def __init__(
+        self,
+        place: Workplace,
+        arranged: Arranged,
+        part: slice | None,
+        positions: Array | None,
+        columns: LayerColumns,
+        moments: Moments,
+    ) -> None:
+        """Count the values at positions, int32 [N, n] in each sample; `None` for all."""
+        samples, channels, size = arranged.shape
+        first, last, _ = (part or slice(None)).indices(channels)
+        self._place, self._columns, self._positions = place, columns, positions
+        self.moments = moments
+        self._view = CView(
+            samples=samples,
+            channels=channels,
+            size=size,
+            planes=arranged.planes,
+            first=first,
+            last=last,
+            drawn=0 if positions is None else positions.shape[1],
+            positions=None if positions is None else positions.ctypes.data,
+            columns=ctypes.addressof(columns.native),
+            moments=moments.address,
+            tables=place.tables,
+        )
+        self._address = ctypes.addressof(self._view)
+
+    def take(self, x: torch.Tensor, known: Moments | None, step: int) -> bool:
+        """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""
+        place, address = self._place, x.data_ptr()
+        found = None if known is None else known.address
+        answer = place.observe(self._address, found, address, step, place.team)
+        if answer == OUTSIDE:
+            told = self._columns.native
+            self._columns.cover(told.least, told.greatest)
+            place.count(self._address, address, step, place.team)
+        return answer != BROKEN
