@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOOK_OWNERS = ("analysis/capture/", "analysis/quant/reconstruct.py")
+HOOK_OWNERS = ("analysis/capture/", "analysis/quant/watch.py")
 HEAVY = ("torch", "diffusers", "transformers", "gradio", "plotly")
 
 
@@ -81,13 +81,14 @@ def test_that_check_can_fail_too(tmp_path):
     assert imported_by(bad) == {"workbench", "gradio"}
 
 
-def test_hooks_have_one_home():
+def test_hooks_have_two_homes():
     assert hook_users(ROOT) == []
-    assert "register_forward_" in (ROOT / "analysis/capture/trace.py").read_text()
+    for home in ("analysis/capture/trace.py", "analysis/quant/watch.py"):
+        assert "register_forward_" in (ROOT / home).read_text()
 
 
 def test_a_hook_elsewhere_would_be_found(tmp_path):
-    for name in ("capture/trace.py", "quant/reconstruct.py", "quant/other.py", "shortcuts.py"):
+    for name in ("capture/trace.py", "quant/watch.py", "quant/other.py", "shortcuts.py"):
         path = tmp_path / "analysis" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("module.register_forward_pre_hook(f)\n")

@@ -147,7 +147,16 @@ def _check(name: str, value: Any, default: Any, metadata: Mapping[str, Any]) -> 
     elif choices is not None and (value not in choices or isinstance(value, bool)):
         listed = ", ".join("none" if c is None else str(c) for c in choices)
         raise UserError(f"{name} must be one of: {listed}; got {value!r}.")
-    if bounds is not None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not bounds[0] <= value <= bounds[1]:
-            raise UserError(f"{name} must be {bounds[0]:g} to {bounds[1]:g}; got {value!r}.")
+    if bounds is not None and (value is not None or default is not None):
+        _check_number(name, value, bounds, whole=isinstance(default, int))
+
+
+def _check_number(name: str, value: Any, bounds: tuple[float, float], whole: bool) -> None:
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if number and bounds[0] <= value <= bounds[1]:
+        return
+    if whole:
+        raise UserError(
+            f"{name} must be a whole number, {bounds[0]:,} to {bounds[1]:,}; got {value!r}."
+        )
+    raise UserError(f"{name} must be {bounds[0]:g} to {bounds[1]:g}; got {value!r}.")
