@@ -136,10 +136,7 @@ def test_it_quantizes_what_the_plan_says_and_nothing_else(handle, run, name, pla
 def test_eight_bits_are_closer_to_float_than_three(handle, run, name):
     expected = prediction(handle)
     errors = [
-        (prediction(run(name, plan).handle) - expected)
-        .square()
-        .mean()
-        for plan in ("W8A8", "W3A3")
+        (prediction(run(name, plan).handle) - expected).square().mean() for plan in ("W8A8", "W3A3")
     ]
     assert errors[0] < errors[1]
 

@@ -114,14 +114,18 @@ def quantize_work(page: Page, session: Session, method: str, preset: str) -> Wor
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
         load_heavy()
+        from analysis.methods import METHODS
+        from analysis.methods.calibrated import SetOptions
         from analysis.quant.run import quantize
 
         model = model_of(session, page.models)
+        # Methods that calibrate on a set draw their own: a capture holds no samples.
+        draws = issubclass(METHODS.get(method).config, SetOptions)
         session.quantized = quantize(
             model,
             method=method,
             plan=selection.plan,
-            calibration=capture,
+            calibration=None if draws else capture,
             preset=preset,
             progress=progress,
             should_stop=should_stop,
