@@ -14,22 +14,25 @@ from analysis.quant.split import spread_activation
 class _FakeQuantize(torch.autograd.Function):
     """x on the grid; straight-through gradients for x and the scale (LSQ, Esser et al. 2020).
 
-    d x_q / d s is round(x / s) - x / s inside the range and the end level outside.
+    d x_q / d s is round(x / s) - x / s inside the range and the end level outside. What rounds
+    to the end level counts as inside, as in the released code of the methods and in torch; LSQ's
+    text has only what lies between the end levels.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
         steps = x / scale
         levels = steps.round().clamp_(low, high)
-        ctx.save_for_backward(steps, levels, low, high, scale)
+        ctx.save_for_backward(steps, levels, scale)
         return (levels * scale).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        steps, levels, low, high, scale = ctx.saved_tensors
-        inside = (steps >= low) & (steps <= high)
-        slope = torch.where(inside, levels - steps, levels)
+        steps, levels, scale = ctx.saved_tensors
+        rounding = levels - steps
+        inside = rounding.abs() <= 0.5
+        slope = torch.where(inside, rounding, levels)
         grad_scale = (grad * slope).sum_to_size(scale.shape)
         return grad * inside if ctx.needs_input_grad[0] else None, grad_scale, None, None
 
