@@ -10,13 +10,14 @@ import torch
 from analysis.capture.columns import LayerColumns
 from analysis.capture.native import (
     BROKEN,
+    MOST_THREADS,
     OUTSIDE,
     TABLES,
     CMoments,
     CTeam,
     CView,
     kernel,
-    team_of_torch,
+    openmp,
 )
 from analysis.capture.summary import FAR, Arranged
 from analysis.records import Array
@@ -40,11 +41,25 @@ class Workplace:
 
     def __init__(self, library: ctypes.CDLL, bins: int) -> None:
         self.observe, self.count = library.observe, library.count
-        threads = torch.get_num_threads()
-        self._team = CTeam(parallel=team_of_torch(), threads=threads)
-        self.team = ctypes.addressof(self._team)
+        found = openmp()
+        threads = min(torch.get_num_threads(), MOST_THREADS) if found else 1
+        parallel, number = found or (None, None)
         self._tables = np.zeros((threads, TABLES, bins), dtype=np.uint32)
-        self.tables = self._tables.ctypes.data
+        self._parts: tuple[Array, ...] = ()
+        self._team = CTeam(
+            parallel=parallel, number=number, threads=threads, tables=self._tables.ctypes.data
+        )
+        self.team = ctypes.addressof(self._team)
+        self._room = 0
+
+    def make_room(self, parts: int) -> None:
+        """For extremes and sums of so many channels of single samples."""
+        if parts <= self._room:
+            return
+        self._room = parts
+        self._parts = tuple(np.empty(parts, dtype=kind) for kind in ("f4", "f4", "f8", "f8"))
+        for name, part in zip(("low", "high", "sum", "square"), self._parts, strict=True):
+            setattr(self._team, name, part.ctypes.data)
 
     @classmethod
     def made(cls, bins: int) -> Workplace | None:
@@ -81,9 +96,9 @@ class Sight:
             positions=None if positions is None else positions.ctypes.data,
             columns=ctypes.addressof(columns.native),
             moments=moments.address,
-            tables=place.tables,
         )
         self._address = ctypes.addressof(self._view)
+        place.make_room(samples * channels)
 
     def take(self, x: torch.Tensor, known: Moments | None, step: int) -> bool:
         """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""

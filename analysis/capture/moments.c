@@ -11,7 +11,8 @@
 
 enum { BROKEN = 1, OUTSIDE = 2 };  /* what observe() answers: no numbers; wider bins are needed */
 enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they count in turn */
-enum { LINE = 16, SHARES = 4, ALONE = 1 << 14 }; /* fewer values are not worth a second thread */
+enum { MOST = 256 };               /* threads */
+enum { ALONE = 1 << 13 };          /* so few values are not worth a second thread */
 
 /* Of every channel of the tensor last seen, [C]. */
 typedef struct {
@@ -42,88 +43,100 @@ typedef struct {
   const int32_t *positions;                /* [N, drawn] in the sample; NULL: all are counted */
   Columns *columns;
   Moments *moments;
-  uint32_t *tables; /* [threads, TABLES, B] */
 } View;
 
+/* GOMP_parallel and omp_get_thread_num of the very OpenMP library that torch uses: a second team
+   of threads would fight its own for the cores. */
+typedef struct {
+  void (*parallel)(void (*)(void *), void *, unsigned, unsigned); /* NULL: there is none */
+  int (*number)(void);
+  int64_t threads;
+  float *low, *high;    /* of each sample's channel, [N, C]: */
+  double *sum, *square; /* added up in one order, whoever found them */
+  uint32_t *tables;     /* [threads, TABLES, B], empty between calls */
+} Team;
+
 typedef struct Work {
-  void (*piece)(const struct Work *, int64_t, uint32_t *);
+  void (*piece)(const struct Work *, int64_t, int64_t, uint32_t *);
   const View *view;
   const float *x;
-  int64_t pieces, next, helpers;
+  const Team *team;
+  int64_t units;    /* to be shared out evenly, and in the order of memory: */
+  char taken[MOST]; /* torch does so too, and what a core has written it still holds */
 } Work;
-
-/* GOMP_parallel of the very OpenMP library that torch uses: a second team would fight it. */
-typedef void Parallel(void (*)(void *), void *, unsigned, unsigned);
-
-typedef struct {
-  Parallel *parallel; /* NULL: there is none */
-  int64_t threads;
-} Team;
 
 static void toil(void *shared) {
   Work *work = shared;
-  const View *v = work->view;
-  int64_t helper = __atomic_fetch_add(&work->helpers, 1, __ATOMIC_RELAXED), i;
-  uint32_t *tables = v->tables + helper * TABLES * v->columns->bins;
-  while ((i = __atomic_fetch_add(&work->next, 1, __ATOMIC_RELAXED)) < work->pieces)
-    work->piece(work, i, tables);
+  int64_t threads = work->team->threads;
+  int64_t number = threads > 1 ? work->team->number() : 0;
+  uint32_t *tables = work->team->tables + number * TABLES * work->view->columns->bins;
+  for (int64_t k = 0; k < threads; ++k) { /* its own share, then what nobody else has begun */
+    int64_t i = (number + k) % threads;
+    if (!__atomic_exchange_n(&work->taken[i], 1, __ATOMIC_RELAXED))
+      work->piece(work, work->units * i / threads, work->units * (i + 1) / threads, tables);
+  }
 }
 
-static void run(Work *work, int64_t values, const Team *team) {
-  if (team->parallel && team->threads > 1 && values > ALONE)
-    team->parallel(toil, work, (unsigned)team->threads, 0);
+static void run(Work *work, int64_t values) {
+  if (work->team->threads > 1 && values > ALONE)
+    work->team->parallel(toil, work, (unsigned)work->team->threads, 0);
   else
-    toil(work);
+    work->piece(work, 0, work->units, work->team->tables);
 }
 
-/* Where the i-th of n almost equal shares of a whole begins, in multiples of a unit. */
-static int64_t share(int64_t whole, int64_t i, int64_t n, int64_t unit) {
-  int64_t at = (whole * i / n + unit - 1) / unit * unit;
-  return at < whole ? at : whole;
-}
-
-/* A channel lies in one piece. */
-static void moments_planes(const Work *work, int64_t i, uint32_t *unused) {
-  const View *v = work->view;
-  const Moments *m = v->moments;
-  int64_t first = share(v->channels, i, work->pieces, 1);
-  int64_t last = share(v->channels, i + 1, work->pieces, 1);
-  float center = (float)m->center;
-  for (int64_t n = 0; n < v->samples; ++n)
-    for (int64_t c = first; c < last; ++c) {
-      const float *x = work->x + (n * v->channels + c) * v->size;
-      float lo = x[0], hi = x[0], s = 0, q = 0;
-      for (int64_t j = 0; j < v->size; ++j) {
-        float value = x[j], d = value - center;
-        lo = value < lo ? value : lo;
-        hi = value > hi ? value : hi;
-        s += d;
-        q += d * d;
-      }
-      m->low[c] = n && m->low[c] < lo ? m->low[c] : lo;
-      m->high[c] = n && m->high[c] > hi ? m->high[c] : hi;
-      m->sum[c] = n ? m->sum[c] + s : s;
-      m->square[c] = n ? m->square[c] + q : q;
+/* A sample's channel lies in one piece. */
+static void moments_planes(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+  const Team *t = work->team;
+  int64_t size = work->view->size;
+  float center = (float)work->view->moments->center;
+  for (int64_t i = first; i < last; ++i) {
+    const float *x = work->x + i * size;
+    float lo = x[0], hi = x[0], s = 0, q = 0;
+    for (int64_t j = 0; j < size; ++j) {
+      float value = x[j], d = value - center;
+      lo = value < lo ? value : lo;
+      hi = value > hi ? value : hi;
+      s += d;
+      q += d * d;
     }
+    t->low[i] = lo, t->high[i] = hi, t->sum[i] = s, t->square[i] = q;
+  }
 }
 
 /* Neighbours belong to different channels. */
-static void moments_rows(const Work *work, int64_t i, uint32_t *unused) {
-  const View *v = work->view;
-  int64_t first = share(v->channels, i, work->pieces, LINE);
-  int64_t width = share(v->channels, i + 1, work->pieces, LINE) - first;
-  const float *restrict x = work->x + first;
-  float *restrict low = v->moments->low + first, *restrict high = v->moments->high + first;
-  double *restrict sum = v->moments->sum + first, *restrict square = v->moments->square + first;
-  float center = (float)v->moments->center;
-  for (int64_t c = 0; c < width; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
-  for (int64_t row = 0; row < v->samples * v->size; ++row, x += v->channels)
-    for (int64_t c = 0; c < width; ++c) {
-      float value = x[c], d = value - center;
-      low[c] = value < low[c] ? value : low[c];
-      high[c] = value > high[c] ? value : high[c];
-      sum[c] += d;
-      square[c] += d * d;
+static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+  int64_t channels = work->view->channels, size = work->view->size;
+  float center = (float)work->view->moments->center;
+  for (int64_t n = first; n < last; ++n) {
+    const float *restrict x = work->x + n * size * channels;
+    float *restrict low = work->team->low + n * channels;
+    float *restrict high = work->team->high + n * channels;
+    double *restrict sum = work->team->sum + n * channels;
+    double *restrict square = work->team->square + n * channels;
+    for (int64_t c = 0; c < channels; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
+    for (int64_t row = 0; row < size; ++row, x += channels)
+      for (int64_t c = 0; c < channels; ++c) {
+        float value = x[c], d = value - center;
+        low[c] = value < low[c] ? value : low[c];
+        high[c] = value > high[c] ? value : high[c];
+        sum[c] += d;
+        square[c] += d * d;
+      }
+  }
+}
+
+/* Sums and extremes of every channel of x about the center. */
+static void summarize(const View *v, const float *x, const Team *t) {
+  Moments *m = v->moments;
+  int64_t channels = v->channels, units = v->planes ? v->samples * channels : v->samples;
+  Work work = {v->planes ? moments_planes : moments_rows, v, x, t, units, {0}};
+  run(&work, v->samples * channels * v->size);
+  for (int64_t n = 0; n < v->samples; ++n)
+    for (int64_t c = 0, i = n * channels; c < channels; ++c, ++i) {
+      m->low[c] = n && m->low[c] < t->low[i] ? m->low[c] : t->low[i];
+      m->high[c] = n && m->high[c] > t->high[i] ? m->high[c] : t->high[i];
+      m->sum[c] = n ? m->sum[c] + t->sum[i] : t->sum[i];
+      m->square[c] = n ? m->square[c] + t->square[i] : t->square[i];
     }
 }
 
@@ -149,14 +162,13 @@ static void count_run(const float *x, int64_t n, const Columns *to, uint32_t *ta
 }
 
 /* The meant values lie in runs of one length, one stride apart. */
-static void count_all(const Work *work, int64_t i, uint32_t *tables) {
+static void count_all(const Work *work, int64_t at, int64_t end, uint32_t *tables) {
   const View *v = work->view;
-  int64_t width = v->last - v->first, whole = v->samples * v->size * width;
+  int64_t width = v->last - v->first;
   int64_t length = v->planes ? width * v->size : width;
   int64_t stride = v->planes ? v->channels * v->size : v->channels;
   const float *x = work->x + (v->planes ? v->first * v->size : v->first);
-  if (width == v->channels) length = stride = whole;
-  int64_t at = share(whole, i, work->pieces, 1), end = share(whole, i + 1, work->pieces, 1);
+  if (width == v->channels) length = stride = work->units;
   while (at < end) {
     int64_t inside = at % length, left = length - inside;
     int64_t n = left < end - at ? left : end - at;
@@ -165,11 +177,10 @@ static void count_all(const Work *work, int64_t i, uint32_t *tables) {
   }
 }
 
-static void count_drawn(const Work *work, int64_t i, uint32_t *tables) {
+static void count_drawn(const Work *work, int64_t first, int64_t last, uint32_t *tables) {
   const View *v = work->view;
   int32_t cells[BLOCK];
-  int64_t end = share(v->samples, i + 1, work->pieces, 1);
-  for (int64_t n = share(v->samples, i, work->pieces, 1); n < end; ++n) {
+  for (int64_t n = first; n < last; ++n) {
     const float *x = work->x + n * v->channels * v->size;
     const int32_t *drawn = v->positions + n * v->drawn;
     for (int64_t at = 0; at < v->drawn; at += BLOCK) {
@@ -180,23 +191,15 @@ static void count_drawn(const Work *work, int64_t i, uint32_t *tables) {
   }
 }
 
-/* Sums and extremes of every channel of x, [C] each, about the center. */
-static void summarize(const View *v, const float *x, const Team *team) {
-  int64_t pieces = v->planes ? SHARES * team->threads : team->threads;
-  Work work = {v->planes ? moments_planes : moments_rows, v, x, pieces, 0, 0};
-  run(&work, v->samples * v->channels * v->size, team);
-}
-
-/* Counts the meant values of x, which must lie inside the bins. Leaves the tables empty. */
-void count(const View *v, const float *x, int64_t step, const Team *team) {
-  int64_t bins = v->columns->bins;
-  int64_t values = v->samples * (v->positions ? v->drawn : v->size * (v->last - v->first));
+/* Counts the meant values of x, which must lie inside the bins. */
+void count(const View *v, const float *x, int64_t step, const Team *t) {
+  int64_t bins = v->columns->bins, all = v->samples * v->size * (v->last - v->first);
   uint32_t *counts = v->columns->counts + step * bins;
-  Work work = {v->positions ? count_drawn : count_all, v, x, SHARES * team->threads, 0, 0};
-  run(&work, values, team);
-  for (int64_t t = 0; t < work.helpers * TABLES; ++t)
-    for (int64_t b = 0; b < bins; ++b) counts[b] += v->tables[t * bins + b];
-  memset(v->tables, 0, (size_t)(work.helpers * TABLES * bins) * sizeof *v->tables);
+  Work work = {v->positions ? count_drawn : count_all, v, x, t, v->positions ? v->samples : all, {0}};
+  run(&work, v->positions ? v->samples * v->drawn : all);
+  for (int64_t i = 0; i < t->threads * TABLES; ++i)
+    for (int64_t b = 0; b < bins; ++b) counts[b] += t->tables[i * bins + b];
+  memset(t->tables, 0, (size_t)(t->threads * TABLES * bins) * sizeof *t->tables);
 }
 
 /* Not isfinite(): the compiler has been told that it need not expect anything else. */

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ FLAGS = ("-O3", "-march=native", *_REORDERED, *_FINITE, "-shared", "-fPIC")
 
 
 BROKEN, OUTSIDE = 1, 2  # answers of observe(): no numbers, wider bins are needed
-TABLES = 4  # of counts, for each thread
+TABLES, MOST_THREADS = 4, 256  # tables of counts for each thread
 
 _pointer, _whole, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -59,14 +60,19 @@ class CView(ctypes.Structure):
     _fields_ = (
         *((name, _whole) for name in ("samples", "channels", "size", "planes")),
         *((name, _whole) for name in ("first", "last", "drawn")),
-        *((name, _pointer) for name in ("positions", "columns", "moments", "tables")),
+        *((name, _pointer) for name in ("positions", "columns", "moments")),
     )
 
 
 class CTeam(ctypes.Structure):
     """`Team` of moments.c."""
 
-    _fields_ = (("parallel", _pointer), ("threads", _whole))
+    _fields_ = (
+        ("parallel", _pointer),
+        ("number", _pointer),
+        ("threads", _whole),
+        *((name, _pointer) for name in ("low", "high", "sum", "square", "tables")),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -87,18 +93,23 @@ def kernel() -> ctypes.CDLL | None:
 
 
 @lru_cache(maxsize=1)
-def team_of_torch() -> int | None:
-    """Address of `GOMP_parallel` in the OpenMP library that torch's own threads belong to.
+def openmp() -> tuple[int, int] | None:
+    """Addresses of `GOMP_parallel` and `omp_get_thread_num` in torch's own OpenMP library.
 
-    `None` where torch has another: one thread does the work then, for a second team would take
-    the cores from the first.
+    `None` where it has another: one thread does the work then, for a second team would take the
+    cores from the first.
     """
     for path in (Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"):
         try:
-            return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, _pointer).value
+            library = ctypes.CDLL(str(path))  # a symbol is looked up in what it depends on, too
+            return _address(library.GOMP_parallel), _address(library.omp_get_thread_num)
         except (OSError, AttributeError):
             continue
     return None
+
+
+def _address(function: Any) -> int:
+    return int(ctypes.cast(function, _pointer).value or 0)
 
 
 def _compiled(compiler: str) -> Path:
