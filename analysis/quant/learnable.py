@@ -37,20 +37,22 @@ def learnable(
 ) -> nn.Module:
     """A copy of a quantized unit, in which nothing but roundings and scales needs a gradient.
 
+    Only QDrop drops anything: dropout of the model's own stays asleep.
+
     Args:
         weights: layer name within the unit -> float weight [C_out, ...] whose rounding is to be
             learned; other weights stay as they are.
         learn_scales: whether the scale of every activation is a parameter.
         drop: QDrop's probability for elements of activations.
     """
-    twin = copy.deepcopy(unit).requires_grad_(False)
+    twin = copy.deepcopy(unit).requires_grad_(False).eval()
     quantizers = [(n, m) for n, m in twin.named_modules() if isinstance(m, FakeQuantize)]
     layers = [(n, m) for n, m in twin.named_modules() if isinstance(m, QuantLayer)]
     for name, quantizer in quantizers if learn_scales else []:
         twin = _put(twin, name, _learned(quantizer, drop))
     for name, layer in layers:
         twin = _put(twin, name, SoftLayer(layer, weights.get(name)))
-    return twin.train()
+    return twin
 
 
 def roundings(twin: nn.Module) -> dict[str, SoftRounding]:
@@ -76,10 +78,11 @@ def settle(unit: nn.Module, twin: nn.Module) -> None:
         quantizer.load_state_dict({"scale": scale, "zero_point": quantizer.zero_point})
 
 
-def _learned(module: FakeQuantize, drop: float) -> LearnedQuantize:
+def _learned(module: FakeQuantize, drop: float) -> nn.Module:
     assert module.scale is not None
     assert module.zero_point is not None
-    return LearnedQuantize(module.scale, module.zero_point, module.bits, module.seam, drop)
+    learned = LearnedQuantize(module.scale, module.zero_point, module.bits, module.seam, drop)
+    return learned.train()
 
 
 def _put(root: nn.Module, name: str, module: nn.Module) -> nn.Module:
