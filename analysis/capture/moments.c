@@ -12,7 +12,8 @@
 enum { BROKEN = 1, OUTSIDE = 2 };  /* what observe() answers: no numbers; wider bins are needed */
 enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they count in turn */
 enum { MOST = 256 };               /* threads */
-enum { ALONE = 1 << 13 };          /* so few values are not worth a second thread */
+enum { ALONE = 1 << 13 };          /* fewer values are not worth a second thread */
+enum { FETCH = 8 };                /* times as long takes a value out of the row */
 
 /* Of every channel of the tensor last seen, [C]. */
 typedef struct {
@@ -68,7 +69,7 @@ typedef struct Work {
 static void toil(void *shared) {
   Work *work = shared;
   int64_t threads = work->team->threads;
-  int64_t number = threads > 1 ? work->team->number() : 0;
+  int64_t number = work->team->number();
   uint32_t *tables = work->team->tables + number * TABLES * work->view->columns->bins;
   for (int64_t k = 0; k < threads; ++k) { /* its own share, then what nobody else has begun */
     int64_t i = (number + k) % threads;
@@ -77,11 +78,15 @@ static void toil(void *shared) {
   }
 }
 
-static void run(Work *work, int64_t values) {
-  if (work->team->threads > 1 && values > ALONE)
-    work->team->parallel(toil, work, (unsigned)work->team->threads, 0);
-  else
+/* Returns how many threads there were. They are as many as torch has, or libgomp would end some. */
+static int64_t run(Work *work, int64_t values) {
+  int64_t threads = work->team->threads;
+  if (threads < 2 || values < ALONE) {
     work->piece(work, 0, work->units, work->team->tables);
+    return 1;
+  }
+  work->team->parallel(toil, work, (unsigned)threads, 0);
+  return threads;
 }
 
 /* A sample's channel lies in one piece. */
@@ -127,17 +132,24 @@ static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t
 
 /* Sums and extremes of every channel of x about the center. */
 static void summarize(const View *v, const float *x, const Team *t) {
-  Moments *m = v->moments;
   int64_t channels = v->channels, units = v->planes ? v->samples * channels : v->samples;
   Work work = {v->planes ? moments_planes : moments_rows, v, x, t, units, {0}};
   run(&work, v->samples * channels * v->size);
-  for (int64_t n = 0; n < v->samples; ++n)
-    for (int64_t c = 0, i = n * channels; c < channels; ++c, ++i) {
-      m->low[c] = n && m->low[c] < t->low[i] ? m->low[c] : t->low[i];
-      m->high[c] = n && m->high[c] > t->high[i] ? m->high[c] : t->high[i];
-      m->sum[c] = n ? m->sum[c] + t->sum[i] : t->sum[i];
-      m->square[c] = n ? m->square[c] + t->square[i] : t->square[i];
+  float *restrict low = v->moments->low, *restrict high = v->moments->high;
+  double *restrict sum = v->moments->sum, *restrict square = v->moments->square;
+  const float *lows = t->low, *highs = t->high;
+  const double *sums = t->sum, *squares = t->square;
+  for (int64_t c = 0; c < channels; ++c)
+    low[c] = lows[c], high[c] = highs[c], sum[c] = sums[c], square[c] = squares[c];
+  for (int64_t n = 1; n < v->samples; ++n) {
+    lows += channels, highs += channels, sums += channels, squares += channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      low[c] = low[c] < lows[c] ? low[c] : lows[c];
+      high[c] = high[c] > highs[c] ? high[c] : highs[c];
+      sum[c] += sums[c];
+      square[c] += squares[c];
     }
+  }
 }
 
 static void tally(const int32_t *cells, int64_t n, uint32_t *tables, int64_t bins) {
@@ -194,12 +206,13 @@ static void count_drawn(const Work *work, int64_t first, int64_t last, uint32_t 
 /* Counts the meant values of x, which must lie inside the bins. */
 void count(const View *v, const float *x, int64_t step, const Team *t) {
   int64_t bins = v->columns->bins, all = v->samples * v->size * (v->last - v->first);
-  uint32_t *counts = v->columns->counts + step * bins;
-  Work work = {v->positions ? count_drawn : count_all, v, x, t, v->positions ? v->samples : all, {0}};
-  run(&work, v->positions ? v->samples * v->drawn : all);
-  for (int64_t i = 0; i < t->threads * TABLES; ++i)
+  int64_t units = v->positions ? v->samples : all;
+  uint32_t *restrict counts = v->columns->counts + step * bins;
+  Work work = {v->positions ? count_drawn : count_all, v, x, t, units, {0}};
+  int64_t tables = run(&work, v->positions ? units * v->drawn * FETCH : all) * TABLES;
+  for (int64_t i = 0; i < tables; ++i)
     for (int64_t b = 0; b < bins; ++b) counts[b] += t->tables[i * bins + b];
-  memset(t->tables, 0, (size_t)(t->threads * TABLES * bins) * sizeof *t->tables);
+  memset(t->tables, 0, (size_t)(tables * bins) * sizeof *t->tables);
 }
 
 /* Not isfinite(): the compiler has been told that it need not expect anything else. */

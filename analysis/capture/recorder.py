@@ -125,7 +125,8 @@ class Recorder:
             # Guidance stacks the batch twice.
             rows = self._first + np.arange(samples) % self._size
             positions = arranged.positions(self._draw(name, size)[rows], part)
-            self._positions[key] = np.sort(positions, axis=1)  # in the order of memory
+            positions.sort(axis=1)  # in the order of memory
+            self._positions[key] = positions.astype(np.int32)
         return self._positions[key]
 
     def _drain(self) -> None:

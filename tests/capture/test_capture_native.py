@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ import pytest
 import torch
 
 from analysis.capture import direct
-from analysis.capture.native import kernel
-from analysis.records import LayerRef
+from analysis.capture.native import kernel, openmp
+from analysis.capture.run import capture
+from analysis.records import LayerRef, LayerStats
 
 ROOT = Path(__file__).parents[2]
 LINEAR = LayerRef("net.linear", "linear")
 CONV = LayerRef("net.conv", "conv")
 
+families = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 compiled = pytest.mark.skipif(kernel() is None, reason="there is no C compiler here")
 
 SUBNORMALS = """
@@ -31,6 +34,25 @@ def kept() -> list[bool]:
 before = kept()
 kernel()
 print(before, kept())
+"""
+
+THREADS = """
+import os, numpy as np, torch
+from analysis.capture.recorder import Recorder
+from analysis.records import LayerRef
+
+def threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+torch.set_num_threads(4)
+alone = threads()
+x = torch.ones(4, 64, 64, 64).exp()
+with_torch = threads()
+recorder = Recorder(np.array([1.0]), 4, 0, 512, None)
+recorder.begin_batch(0, 4)
+recorder.observe(LayerRef("net.conv", "conv"), x)
+assert recorder._place is not None
+print(alone, with_torch, threads())
 """
 
 
@@ -48,6 +70,8 @@ def data(kind: str) -> torch.Tensor:
         x = np.where(random.random(shape) < 0.5, -0.0, 0.0)
     elif kind == "far":
         x += 30
+    elif kind == "farther":
+        x += 300
     elif kind == "huge":
         x *= 1e18
     elif kind == "constant":
@@ -55,7 +79,16 @@ def data(kind: str) -> torch.Tensor:
     return torch.from_numpy(x.astype(np.float32))
 
 
-KINDS = ("normal", "hardly below zero", "subnormal", "signed zeros", "far", "huge", "constant")
+KINDS = (
+    "normal",
+    "hardly below zero",
+    "subnormal",
+    "signed zeros",
+    "far",
+    "farther",
+    "huge",
+    "constant",
+)
 
 
 @compiled
@@ -84,3 +117,69 @@ def test_loading_it_leaves_arithmetic_as_it_was():
         [sys.executable, "-c", SUBNORMALS], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[True, True] [True, True]\n"
+
+
+def mixture(layout: str) -> tuple[torch.Tensor, LayerRef]:
+    """Values [5, 24, 40, 20] far more than one thread is given, of unlike channels."""
+    random = np.random.default_rng(1)
+    x = random.standard_normal((5, 24, 40, 20)) * np.exp(random.standard_normal((24, 1, 1)))
+    picture = torch.from_numpy(x.astype(np.float32))
+    if layout == "rows":
+        return picture.flatten(2).transpose(1, 2).contiguous(), LINEAR
+    return picture, CONV
+
+
+def as_bytes(stats: LayerStats) -> list[bytes]:
+    arrays = [getattr(stats, field.name) for field in fields(stats) if field.name != "histogram"]
+    return [array.tobytes() for array in (*arrays, stats.histogram.counts, stats.histogram.edges)]
+
+
+@compiled
+@pytest.mark.parametrize("layout", ["planes", "rows"])
+@pytest.mark.parametrize("part", [None, slice(3, 20)])
+@pytest.mark.parametrize("drawn", [None, 6_000])
+def test_no_bit_depends_on_the_number_of_threads(record, monkeypatch, layout, part, drawn):
+    x, layer = mixture(layout)
+    found = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            found.append(as_bytes(record([x, -x], [3, 2], layer, drawn, part=part)))
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.setattr(direct, "openmp", lambda: None)
+    found.append(as_bytes(record([x, -x], [3, 2], layer, drawn, part=part)))
+    assert all(one == found[0] for one in found[1:])
+
+
+@compiled
+@pytest.mark.skipif(openmp() is None, reason="torch's OpenMP is another than GNU's")
+def test_the_threads_are_torchs_own():
+    """Once torch has all its threads, a capture starts none."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    alone, with_torch, after = map(int, done.stdout.split())
+    assert with_torch >= alone + 3
+    assert after == with_torch
+
+
+@families
+@compiled
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_whole_capture_is_the_same_without_it(models, monkeypatch, family, exact):
+    options = {"steps": 3, "samples": 3, "batch": 2, "exact": exact}
+    fast = capture(models(family), **options)
+    monkeypatch.setattr(direct, "kernel", lambda: None)
+    plain = capture(models(family), **options)
+    assert [layer.name for layer in fast.layers] == [layer.name for layer in plain.layers]
+    for layer in plain.layers:
+        a, b = fast[layer.name], plain[layer.name]
+        for column in ("count", "min", "max", "channel_min", "channel_max"):
+            assert np.array_equal(getattr(a, column), getattr(b, column)), (layer.name, column)
+        assert np.array_equal(a.histogram.counts, b.histogram.counts), layer.name
+        assert np.array_equal(a.histogram.edges, b.histogram.edges), layer.name
+        spread = b.std.max() + np.abs(b.mean).max()
+        np.testing.assert_allclose(a.mean, b.mean, atol=1e-5 * spread, rtol=0)
+        np.testing.assert_allclose(a.std, b.std, atol=1e-4 * spread, rtol=0)

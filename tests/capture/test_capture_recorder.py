@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from analysis.capture.recorder import Recorder, finished
+from analysis.capture.summary import Arranged
 from analysis.errors import UserError
 from analysis.records import LayerRef
 
@@ -151,6 +152,44 @@ def test_a_tensor_that_is_written_to_later_is_seen_as_it_was():
         x.mul_(-100)
         recorder.flush()
     assert finished(recorder, [CONV])[1][0].mean.tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_tensor_that_is_written_to_between_two_layers_is_looked_at_again(watched):
+    """The very same tensor, but not the same values; inference tensors tell nobody."""
+    first, second = LayerRef("net.first", "conv"), LayerRef("net.second", "conv")
+    recorder = Recorder(np.array([1.0]), 2, 0, 512, None)
+    recorder.begin_batch(0, 2)
+    recorder.begin_pass(1.0)
+    with torch.inference_mode(not watched):
+        x = torch.ones(2, 3, 4, 4)
+        recorder.observe(first, x)
+        recorder.observe(second, x.mul_(5))
+    recorder.flush()
+    stats = finished(recorder, [first, second])[1]
+    assert [float(one.mean[0]) for one in stats] == [1, 5]
+    assert [float(one.max[0]) for one in stats] == [1, 5]
+
+
+def test_what_projections_put_out_does_not_part_those_that_share_a_tensor(monkeypatch):
+    """Attention is shown as to_q, its output, to_k, its output, to_v, its output."""
+    looks = []
+    init = Arranged.__init__
+    monkeypatch.setattr(Arranged, "__init__", lambda *args: (looks.append(1), init(*args))[0])
+    recorder = Recorder(np.array([1.0]), 2, 0, 512, 8)
+    recorder.begin_batch(0, 2)
+    recorder.begin_pass(1.0)
+    x = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
+    layers = []
+    for tap in "qkv":
+        layers += [LayerRef(f"net.to_{tap}", "linear"), LayerRef(f"net#{tap}", "attention", tap)]
+        recorder.observe(layers[-2], x)
+        recorder.observe(layers[-1], x * 2)
+    recorder.flush()
+    assert len(looks) == 1 + 3
+    stats = finished(recorder, layers)[1]
+    assert all(np.array_equal(one.channel_max, stats[0].channel_max) for one in stats[::2])
+    assert all(np.array_equal(one.channel_max, 2 * stats[0].channel_max) for one in stats[1::2])
 
 
 def test_a_layer_that_misses_a_step_is_told_apart():
