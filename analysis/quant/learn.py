@@ -52,7 +52,9 @@ def learn(
         half: compute the unit in bfloat16; roundings, scales and the loss stay float32.
     """
     rounded = list(roundings(twin).values())
-    optimizer, schedule = _optimizer(rounded, list(scales(twin).values()), phase)
+    learned = list(scales(twin).values())
+    least = [scale.detach() / 10 for scale in learned]
+    optimizer, schedule = _optimizer(rounded, learned, phase)
     every = max(1, phase.iterations // RECORDED)
     seen: dict[str, Tensor] = {}
     with outputs(twin, cache.inner, seen.__setitem__):
@@ -74,6 +76,8 @@ def learn(
             loss.backward()
             optimizer.step()
             schedule.step()
+            if learned:  # never to 0 or below
+                torch._foreach_clamp_min_([scale.detach() for scale in learned], least)
 
 
 def _loss(out: Tensor, target: Tensor, power: float) -> Tensor:
@@ -87,19 +91,28 @@ def _loss(out: Tensor, target: Tensor, power: float) -> Tensor:
 def _optimizer(
     rounded: list[SoftRounding], learned_scales: list[nn.Parameter], phase: Phase
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Adam, with the scales' rate sinking along a cosine."""
-    groups = [
-        {"params": [r.logit for r in rounded], "lr": phase.weight_lr},
-        {"params": learned_scales, "lr": phase.scale_lr},
+    """Adam, with the scales' rates sinking along a cosine."""
+    by_rate: dict[float, list[nn.Parameter]] = {}
+    for scale in learned_scales:
+        by_rate.setdefault(_rate(scale, phase), []).append(scale)
+    groups: list[dict[str, Any]] = [{"params": s, "lr": rate} for rate, s in by_rate.items()]
+    factors: list[Callable[[int], float]] = [
+        lambda i: (1 + math.cos(math.pi * i / max(phase.iterations, 1))) / 2 for _ in groups
     ]
-    optimizer = torch.optim.Adam([g for g in groups if g["params"]], fused=True)
+    if rounded:
+        groups.append({"params": [r.logit for r in rounded], "lr": phase.weight_lr})
+        factors.append(lambda _: 1.0)
+    optimizer = torch.optim.Adam(groups, fused=True)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
 
-    def sinking(iteration: int) -> float:
-        return (1 + math.cos(math.pi * iteration / max(phase.iterations, 1))) / 2
 
-    factors = [sinking if g["params"] is learned_scales else lambda _: 1.0 for g in groups]
-    kept = [f for f, g in zip(factors, groups, strict=True) if g["params"]]
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, kept)
+def _rate(scale: nn.Parameter, phase: Phase) -> float:
+    """Adam's rate for a scale: the phase's, but at most a fiftieth of the scale itself.
+
+    Adam's steps are about as long as its rate, whatever the gradient. Attention probabilities at
+    8 or 16 bits have scales that one step of the published rate would turn negative.
+    """
+    return min(phase.scale_lr, float(scale.detach().min()) / 50)
 
 
 def _picked(cache: Cache, rows: Tensor, drop: float) -> tuple[tuple[Any, ...], dict[str, Any]]:

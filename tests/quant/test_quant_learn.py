@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from analysis.errors import Cancelled
-from analysis.quant.learn import Cache, learn
+from analysis.quant.learn import Cache, _optimizer, learn
 from analysis.quant.learnable import learnable, roundings, scales, settle
 from analysis.quant.modules import QuantConv2d, QuantLayer, QuantLinear
 from analysis.quant.phase import Phase
@@ -90,7 +91,7 @@ def scaled(scale: float, target_of, x: torch.Tensor, **more) -> tuple[float, lis
     losses: list[float] = []
     twin = learnable(layer, {}, learn_scales=True)
     phase = Phase(
-        **{"name": "scales", "iterations": 400, "weights": False, "scales": True, "scale_lr": 2e-3}
+        **{"name": "scales", "iterations": 1000, "weights": False, "scales": True, "scale_lr": 2e-3}
         | more
     )
     torch.manual_seed(0)
@@ -112,6 +113,25 @@ def test_a_learned_scale_finds_the_least_error(start):
     assert error(start) > 1.3 * best
     assert error(found) < 1.05 * best  # its gradient is an estimate
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("start", [1.0, 3.0])
+def test_scales_that_are_smaller_than_a_step_still_learn(bits, start):
+    """Probabilities in 0 .. 1: at 16 bits the rate is 260 times the scale."""
+    x = torch.rand(256, 4, generator=torch.Generator().manual_seed(0))
+    ideal = 1 / (2**bits - 1)
+    act = QParams(bits, torch.tensor(start * ideal).numpy(), torch.tensor(0).numpy())
+    linear = nn.Linear(4, 4, bias=False)
+    layer = QuantLinear.from_float(linear, None, act)
+    before = (layer(x) - linear(x)).square().mean()
+    twin = learnable(layer, {}, learn_scales=True)
+    phase = Phase(name="p", iterations=200, weights=False, scales=True, scale_lr=4e-3)
+    torch.manual_seed(0)
+    learn(twin, cached(x, linear(x)), phase, lambda *_: None)
+    settle(layer, twin)
+    assert layer.input_quantizer.scale > 0.9 * ideal
+    assert (layer(x) - linear(x)).square().mean() <= 1.5 * before
 
 
 @pytest.mark.parametrize("power", [2.0, 2.4])
@@ -197,6 +217,25 @@ def test_it_stops_when_asked():
             lambda: next(asked),
         )
     assert heard == [0, 1]
+
+
+def test_rates_of_scales_sink_along_a_cosine_and_those_of_roundings_stay():
+    linear = nn.Linear(4, 4)
+    layer = QuantLinear.from_float(linear, grid(linear.weight), QParams(8, *_grid_of(5.0)))
+    twin = learnable(layer, {"": linear.weight.detach()}, True)
+    phase = Phase(name="p", iterations=100, weight_lr=0.3, scale_lr=0.02)
+    optimizer, schedule = _optimizer(
+        list(roundings(twin).values()), list(scales(twin).values()), phase
+    )
+    seen = []
+    for _ in range(100):
+        seen.append({id(g["params"][0]): g["lr"] for g in optimizer.param_groups})
+        optimizer.step()
+        schedule.step()
+    rates = [found[id(scales(twin)["input_quantizer"])] for found in seen]
+    expected = [0.02 * (1 + math.cos(math.pi * i / 100)) / 2 for i in range(100)]
+    assert rates == pytest.approx(expected)
+    assert {found[id(roundings(twin)[""].logit)] for found in seen} == {0.3}
 
 
 def test_nothing_but_roundings_and_scales_is_learned():
