@@ -24,6 +24,8 @@ _PACKAGES = ("torch", "diffusers", "numpy", "safetensors")
 def new_run(kind: str, out: str | Path | None, name: str | None = None) -> Path:
     """The folder of a new run: the given one, or a fresh one under `runs/`.
 
+    A run that was stopped may go on in its folder.
+
     Args:
         kind: what its manifest will say: the command.
         name: how a fresh folder's name begins; the kind if not given.
@@ -38,7 +40,7 @@ def new_run(kind: str, out: str | Path | None, name: str | None = None) -> Path:
     if folder.is_file():
         raise UserError(f"{folder} is a file; give --out a folder.")
     if folder.is_dir() and any(folder.iterdir()):
-        there = _kind(folder)
+        there = kind if kind == "quantize" and _was_stopped(folder) else _kind(folder)
         if there is None:
             raise UserError(f"{folder} holds something else; give --out a new folder.")
         if there != kind:
@@ -102,6 +104,13 @@ def _kind(folder: Path) -> str | None:
         return str(json.loads((folder / MANIFEST).read_bytes())["kind"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def _was_stopped(folder: Path) -> bool:
+    """Whether a folder holds what quantize had finished when it was stopped, and nothing else."""
+    from analysis.quant.finished import only_finished
+
+    return only_finished(folder)
 
 
 def _unused(folder: Path) -> Path:

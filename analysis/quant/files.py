@@ -15,6 +15,7 @@ import diffusers
 import torch
 
 from analysis.errors import UserError
+from analysis.quant.finished import only_finished
 
 RECIPE = "recipe.json"
 FORMAT = "quantized-denoiser"
@@ -25,9 +26,10 @@ def write_folder(folder: Path, recipe: Mapping[str, Any], files: Mapping[str, by
     """Write files and `recipe.json` under a temporary name, then rename.
 
     Raises:
-        UserError: when the folder holds anything but an earlier recipe, or writing fails.
+        UserError: when the folder holds anything but an earlier recipe or finished units, which
+            go, or writing fails.
     """
-    if folder.exists() and not (folder / RECIPE).is_file() and not _is_empty(folder):
+    if folder.exists() and not (folder / RECIPE).is_file() and not _is_free(folder):
         raise UserError(f"{folder} holds something else; choose a new folder.")
     signed = _signed({"format": FORMAT, "format_version": FORMAT_VERSION, **recipe})
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -94,8 +96,8 @@ def _signed(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _is_free(folder: Path) -> bool:
+    return folder.is_dir() and (not any(folder.iterdir()) or only_finished(folder))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from analysis.errors import UserError
-from analysis.files import FileKind, read_tensors, write_tensors
+from analysis.files import FileKind, format_of, read_tensors, write_tensors
 from analysis.quant.learnable import roundings, scales
 from analysis.quant.phase import LossPoint
 from analysis.records import Array
 
+FOLDER = "finished"  # within a run, until the model is whole
 KIND = FileKind(
     format="finished-unit",
     version=1,
@@ -78,6 +79,20 @@ class Finished:
 
     def _path(self, phase: str, unit: str) -> Path:
         return self.folder / f"{phase}.{unit}.safetensors"
+
+
+def only_finished(folder: Path) -> bool:
+    """Whether all that a folder holds is `finished/`, as a run that was stopped leaves it."""
+    kept = folder / FOLDER
+    return [p.name for p in folder.iterdir()] == [FOLDER] and kept.is_dir() and _all_ours(kept)
+
+
+def _all_ours(kept: Path) -> bool:
+    """Whether every file is a finished unit, or the beginning of one that was interrupted."""
+    return all(
+        (p.name.startswith(".") and p.suffix == ".part") or format_of(p) == KIND.format
+        for p in kept.iterdir()
+    )
 
 
 def _tensors(twin: nn.Module) -> dict[str, Array]:

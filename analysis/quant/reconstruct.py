@@ -122,7 +122,7 @@ class _Walk:
         if learns:
             settle(quantized, twin)
         self.done += 1
-        report(self.progress, self.done, len(self.units), f"{self.phase.name}: {name}")
+        self._report(0, f"{self.phase.name}: {name}")
 
     def _run(
         self, name: str, floating: nn.Module, quantized: nn.Module, twin: nn.Module, calls: Calls
@@ -137,13 +137,17 @@ class _Walk:
             points.append(LossPoint(self.phase.name, name, iteration, total, loss))
             if self.on_loss:
                 self.on_loss(points[-1])
-            share = (self.done * total + iteration, len(self.units) * total)
-            report(self.progress, *share, f"{self.phase.name}: {name}, loss {loss:.4g}")
+            self._report(iteration, f"{self.phase.name}: {name}, loss {loss:.4g}")
 
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(zlib.crc32(f"{self.seed} {self.phase.name} {name}".encode()))
             learn(twin, data, self.phase, note, self.should_stop, half)
         return points
+
+    def _report(self, iteration: int, text: str) -> None:
+        """Progress in iterations, from the first to the last and from unit to unit alike."""
+        each = max(self.phase.iterations, 1)
+        report(self.progress, self.done * each + iteration, len(self.units) * each, text)
 
     def _to_round(self, floating: nn.Module, quantized: nn.Module) -> dict[str, Tensor]:
         """Float weights whose rounding this walk learns."""
