@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from typing import Any, NoReturn
+from weakref import ref
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class Recorder:
         self._step = 0
         self._first, self._size = 0, 1
         self._pending: list[tuple[str, Observed]] = []
-        self._shared: tuple[torch.Tensor, int, Arranged, Summary | Moments] | None = None
+        self._shared: tuple[ref[torch.Tensor], int, Summary | Moments] | None = None
         self._centers: dict[str, float] = {}
         self._draws: dict[tuple[str, int, int], Array] = {}
         self._positions: dict[tuple[str, int, int, bool], Array] = {}
@@ -61,18 +62,18 @@ class Recorder:
         """
         version = -1 if x.is_inference() else x._version
         known: Summary | Moments | None = None
-        if self._shared and self._shared[0] is x and self._shared[1] == version >= 0:
-            _, _, arranged, known = self._shared
-        else:
-            channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
-            arranged = Arranged(x.detach(), channels_last)
+        if self._shared and self._shared[0]() is x and self._shared[1] == version >= 0:
+            known = self._shared[2]
+        channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
+        arranged = Arranged(x, channels_last)
         found: Summary | Moments
         if self._place is not None and arranged.x.device.type == "cpu":
             found = self._take(self._place, layer.name, arranged, part, known)
         else:
             found = self._reduce(layer.name, arranged, part, known)
         if layer.tap not in OWN:
-            self._shared = (x, version, arranged, found)
+            # Weak: the model writes its next activation where it has just freed one.
+            self._shared = (ref(x), version, found)
 
     def flush(self) -> None:
         """Bring what was observed to the host, in one go, and merge it."""

@@ -17,11 +17,14 @@ from analysis.records import Array
 
 FAR = 30.0  # a mean this many standard deviations off zero is worth a center of its own
 
+_PLAIN = torch.contiguous_format
+_ROWS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by dimensions
+
 
 class Arranged:
     """A tensor seen as [N, C, M] (planes) or [N, M, C] (rows), whichever its memory already is.
 
-    Attributes: x, so seen and contiguous; planes; shape, (N, C, M) however the memory lies.
+    Attributes: x, without a gap in memory; planes; shape, (N, C, M) however the memory lies.
     """
 
     __slots__ = ("channels_last", "planes", "shape", "x")
@@ -30,22 +33,34 @@ class Arranged:
         """See x, [N, C, ...] or with `channels_last` [N, ..., C], without copying if possible."""
         if x.dtype is not torch.float32:
             x = x.float()
-        samples, channels = x.shape[0], x.shape[-1 if channels_last else 1]
+        shape = x.shape
+        samples, channels = shape[0], shape[-1 if channels_last else 1]
+        size = math.prod(shape[1:]) // channels
         self.channels_last = channels_last  # in the tensor's own order, not in memory
-        if not x.is_contiguous():
-            if channels_last and x.ndim == 3:
-                x, channels_last = x.transpose(1, 2), False  # [N, C, L]
-            elif not channels_last and x.ndim == 4:
-                x, channels_last = x.permute(0, 2, 3, 1), True  # [N, H, W, C]
-            x = x.contiguous()
-        size = x.numel() // samples // channels
-        self.x, self.planes = x, not channels_last
         self.shape: tuple[int, int, int] = (samples, channels, size)
+        self.planes = not channels_last
+        if not x.is_contiguous():
+            if not channels_last and x.is_contiguous(memory_format=_ROWS.get(len(shape), _PLAIN)):
+                self.planes = False
+            elif channels_last and x.stride() == (channels * size, 1, size):
+                self.planes = True
+            else:
+                x = x.contiguous()
+        self.x = x
+
+    def flat(self) -> torch.Tensor:
+        """x in the order of its memory, [N, C * M]."""
+        x = self.x.detach()
+        if self.planes and self.channels_last:
+            x = x.movedim(-1, 1)  # [N, C, ...]
+        elif not self.planes and not self.channels_last:
+            x = x.movedim(1, -1)  # [N, ..., C]
+        return x.reshape(self.shape[0], -1)
 
     def view(self) -> torch.Tensor:
         """x as [N, C, M] or [N, M, C]."""
-        samples, channels, size = self.shape
-        return self.x.view((samples, channels, size) if self.planes else (samples, size, channels))
+        _, channels, size = self.shape
+        return self.flat().unflatten(1, (channels, size) if self.planes else (size, channels))
 
     def width(self, part: slice | None) -> int:
         """Channels in `part`."""
@@ -69,9 +84,9 @@ class Arranged:
         """Values at positions [N, n] in each sample, or all in the channels of `part`."""
         if positions is not None:
             index = torch.from_numpy(positions.astype(np.int64)).to(self.x.device)
-            return self.x.view(len(index), -1).gather(1, index).view(-1)
+            return self.flat().gather(1, index).view(-1)
         if part is None:
-            return self.x.view(-1)
+            return self.flat().view(-1)
         view = self.view()
         return (view[:, part] if self.planes else view[:, :, part]).reshape(-1)
 
