@@ -7,6 +7,7 @@ is run twice, and no unit's inputs are fetched by running the model up to it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from analysis.quant.learn import Cache
 from analysis.quant.watch import outputs
 
+LARGE = 2**28  # bytes; above this a tensor is cached on disk
 Learner = Callable[[str, nn.Module, nn.Module, "Calls"], None]
 
 
@@ -63,16 +65,16 @@ class Pair(nn.Module):
         return torch.cat(halves)  # [2 M, ...]
 
 
-def cache(unit: nn.Module, calls: Calls, inner: Sequence[str], batch: int, dtype: Any) -> Cache:
+def cache(unit: nn.Module, calls: Calls, inner: Sequence[str], batch: int) -> Cache:
     """What a unit learns from, with the float unit's inner layers where they are wanted."""
     found: dict[str, list[Tensor]] = {name: [] for name in inner}
-    with outputs(unit, inner, lambda name, out: found[name].append(_kept(out, dtype))):
+    with outputs(unit, inner, lambda name, out: found[name].append(out)):
         target = calls.run(unit, calls.floating, batch)
     return Cache(
-        _map(calls.quantized, lambda x: _kept(x, dtype)),
-        _map(calls.floating, lambda x: _kept(x, dtype)),
-        _kept(target, dtype),
-        {name: torch.cat(parts) for name, parts in found.items()},
+        _map(calls.quantized, stored),
+        _map(calls.floating, stored),
+        stored(target),
+        {name: stored(torch.cat(parts)) for name, parts in found.items()},
     )
 
 
@@ -101,8 +103,10 @@ def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def _kept(x: Tensor, dtype: Any) -> Tensor:
-    if not x.is_floating_point():
-        return x
-    layout = torch.channels_last if x.ndim == 4 else torch.contiguous_format
-    return x.to(dtype or x.dtype, memory_format=layout)
+def stored(x: Tensor) -> Tensor:
+    """The tensor as it is, or a large one on the CPU in a file that is mapped into memory."""
+    if x.is_cuda or x.numel() * x.element_size() < LARGE:
+        return x.contiguous()
+    with tempfile.NamedTemporaryFile() as file:  # its pages live on after its name
+        mapped = torch.from_file(file.name, shared=True, size=x.numel(), dtype=x.dtype)
+        return mapped.view(x.shape).copy_(x)

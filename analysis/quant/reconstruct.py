@@ -127,9 +127,8 @@ class _Walk:
     def _run(
         self, name: str, floating: nn.Module, quantized: nn.Module, twin: nn.Module, calls: Calls
     ) -> list[LossPoint]:
-        half = _bfloat16_pays(self.handle)
         inner = _inner(quantized) if self.phase.alpha else []
-        data = cache(floating, calls, inner, ROWS_AT_ONCE, torch.bfloat16 if half else None)
+        data = cache(floating, calls, inner, ROWS_AT_ONCE)
         points: list[LossPoint] = []
 
         def note(iteration: int, loss: float) -> None:
@@ -141,7 +140,7 @@ class _Walk:
 
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(zlib.crc32(f"{self.seed} {self.phase.name} {name}".encode()))
-            learn(twin, data, self.phase, note, self.should_stop, half)
+            learn(twin, data, self.phase, note, self.should_stop)
         return points
 
     def _report(self, iteration: int, text: str) -> None:
@@ -213,10 +212,3 @@ def _act(denoiser: nn.Module, name: str, grid: QParams) -> QParams:
     assert isinstance(quantizer, FakeQuantize)
     assert quantizer.scale is not None
     return replace(grid, scale=quantizer.scale.cpu().numpy())
-
-
-def _bfloat16_pays(handle: ModelHandle) -> bool:
-    """Whether bfloat16 is computed in hardware here."""
-    if handle.device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

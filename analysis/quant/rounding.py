@@ -7,17 +7,40 @@ towards 0 or 1 by a regularizer whose exponent sinks.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 ZETA, GAMMA = 1.1, -0.1  # the sigmoid is stretched so that 0 and 1 are reached
+
+
+class _Soft(torch.autograd.Function):
+    """The soft weight, its slope worked out in one go with it; autograd would take five passes."""
+
+    @staticmethod
+    def forward(ctx: Any, logit: Tensor, grid: SoftRounding) -> Tensor:
+        sigmoid = torch.sigmoid(logit)
+        raw = sigmoid * (ZETA - GAMMA) + GAMMA
+        h = raw.clamp(0, 1)
+        grid.h_slope = (sigmoid - sigmoid.square()).mul_(ZETA - GAMMA).mul_(raw == h)
+        grid.h = h
+        steps = grid.down + h
+        levels = steps.clamp(0, grid.top)
+        ctx.save_for_backward(grid.h_slope * (steps == levels) * grid.scale)
+        return levels.sub_(grid.zero_point).mul_(grid.scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad * ctx.saved_tensors[0], None
 
 
 class SoftRounding(nn.Module):
     """Rounding of one weight, between down (0) and up (1).
 
-    It starts where the soft weight is the float one. What does not change is computed here, once:
-    an iteration costs a sigmoid and a clamp.
+    It starts where the soft weight is the float one. What does not change is computed here, once.
 
     Args:
         weight: [C_out, ...] float.
@@ -28,6 +51,8 @@ class SoftRounding(nn.Module):
     scale: Tensor
     down: Tensor
     zero_point: Tensor
+    h: Tensor  # h(V) = clamp(sigmoid(V) (zeta - gamma) + gamma, 0, 1) (equation 23), as last used
+    h_slope: Tensor  # dh / dV
 
     def __init__(self, weight: Tensor, scale: Tensor, zero_point: Tensor, levels: int) -> None:
         super().__init__()
@@ -39,14 +64,9 @@ class SoftRounding(nn.Module):
         self.register_buffer("down", down + zero_point)
         self.logit = nn.Parameter(_logit(steps - down))
 
-    def h(self) -> Tensor:
-        """h(V) = clamp(sigmoid(V) (zeta - gamma) + gamma, 0, 1) (equation 23)."""
-        return torch.clamp(torch.sigmoid(self.logit) * (ZETA - GAMMA) + GAMMA, 0, 1)
-
     def forward(self) -> Tensor:
         """The soft weight [C_out, ...]."""
-        levels = torch.clamp(self.down + self.h(), 0, self.top)
-        return (levels - self.zero_point) * self.scale
+        return _Soft.apply(self.logit, self)
 
     @torch.no_grad()
     def hard(self) -> Tensor:
@@ -54,9 +74,16 @@ class SoftRounding(nn.Module):
         levels = torch.clamp(self.down + (self.logit >= 0), 0, self.top)
         return (levels - self.zero_point) * self.scale
 
-    def regularizer(self, beta: float) -> Tensor:
-        """sum(1 - |2 h(V) - 1|^beta) (equation 24): 0 where all are rounded."""
-        return (1 - (2 * self.h() - 1).abs().pow(beta)).sum()
+    @torch.no_grad()
+    def push(self, beta: float, strength: float) -> None:
+        """Add the gradient of strength * sum(1 - |2 h(V) - 1|^beta) (equation 24) to V's.
+
+        It is 0 where all are rounded. To be called after `forward` and the backward pass.
+        """
+        assert self.logit.grad is not None
+        offset = 2 * self.h - 1
+        steepness = offset.abs().pow_(beta - 1).mul_(offset.sign_())
+        self.logit.grad.addcmul_(steepness, self.h_slope, value=-2 * beta * strength)
 
 
 def beta_at(
