@@ -11,7 +11,7 @@ from analysis.calibration.passes import conditioning_of
 from analysis.quant.assemble import assemble
 from analysis.quant.blocks import units
 from analysis.quant.estimate import estimate_qparams
-from analysis.quant.pairs import Calls, Pair, cache
+from analysis.quant.pairs import Calls, Pair, cache, stored
 from analysis.quant.phase import Phase
 from analysis.quant.plan import QuantPlan
 from analysis.quant.reconstruct import _Walk
@@ -95,17 +95,33 @@ def test_a_pair_answers_for_both_a_few_rows_at_a_time():
     assert sizes[:3] == [2, 2, 1]
 
 
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
-def test_a_cache_holds_the_float_units_answers_and_its_inner_layers(dtype):
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_a_cache_holds_the_float_units_answers_and_its_inner_layers(where, monkeypatch):
+    if where == "disk":
+        monkeypatch.setattr("analysis.quant.pairs.LARGE", 1)
     torch.manual_seed(0)
     unit = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     x = torch.randn(10, 3)
     with torch.no_grad():
-        kept = cache(unit, Calls((x,), {}, 5), ["0"], 2, dtype)
-        wanted = dtype or torch.float32
-        torch.testing.assert_close(kept.target, unit(x[5:]).to(wanted))
-        torch.testing.assert_close(kept.inner["0"], unit[0](x[5:]).to(wanted))
-    assert torch.equal(kept.quantized[0][0], x[:5].to(wanted))
-    assert torch.equal(kept.floating[0][0], x[5:].to(wanted))
+        kept = cache(unit, Calls((x,), {}, 5), ["0"], 2)
+        torch.testing.assert_close(kept.target, unit(x[5:]))
+        torch.testing.assert_close(kept.inner["0"], unit[0](x[5:]))
+    assert torch.equal(kept.quantized[0][0], x[:5])
+    assert torch.equal(kept.floating[0][0], x[5:])
     assert kept.rows == 5
     assert not unit[0]._forward_hooks
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64])
+def test_what_is_kept_on_disk_is_what_was_given_and_leaves_no_file(
+    shape, dtype, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("analysis.quant.pairs.LARGE", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    x = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 100).to(dtype)
+    kept = stored(x.transpose(0, -1))
+    assert torch.equal(kept, x.transpose(0, -1))
+    assert kept.is_contiguous()
+    assert kept.data_ptr() != x.data_ptr()
+    assert not list(tmp_path.iterdir())
