@@ -73,6 +73,8 @@ class Arranged:
     def positions(self, draws: Array, part: slice | None) -> Array:
         """Positions in each flattened sample of x for draws [N, n] from the channels in `part`."""
         _, channels, size = self.shape
+        if part is None and self.planes != self.channels_last:
+            return draws  # in memory they lie as the tensor counts them
         if self.channels_last:
             row, channel = np.divmod(draws, self.width(part))
         else:

@@ -91,6 +91,11 @@ class PlanOptions:
         "Bits of the first and the last layer; none treats them as the rest",
         (None, 2, 3, 4, 5, 6, 7, 8, 32),
     )
+    input_bits: int = option(
+        16,
+        "Bits of x_t, which the first layer is given (the papers: 8)",
+        (2, 3, 4, 5, 6, 7, 8, 16, 32),
+    )
     split: bool = option(
         False, "Grids of their own for both halves of a concatenated shortcut, input and weight"
     )

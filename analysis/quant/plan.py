@@ -56,6 +56,9 @@ class QuantPlan:
     Two kinds of tensors are set apart where they are quantized at all: attention probabilities
     have `softmax_bits`, unless a rule names them (`*#softmax`), and the first and last layer
     have `edge_bits`, unless an override matches them. `edge_bits=None` treats them as the rest.
+    What the first layer is given is x_t itself, and has `input_bits`: an error there comes back
+    at every step, and 8 bits, as in the papers, cost more than all other activations together
+    (docs/quantization.md).
     With `split` a convolution that is fed concat(h, skip) has a grid for each of the two, of its
     input and of its weight (Li et al. 2023, section 4.2); with `split_norm` so has one that is
     fed what a normalization made of concat(h, skip).
@@ -67,9 +70,11 @@ class QuantPlan:
     edge_bits: int | None = 8
     split: bool = False
     split_norm: bool = False
+    input_bits: int = 16
 
     def __post_init__(self) -> None:
-        check_bits(self.softmax_bits, softmax=True)
+        check_bits(self.softmax_bits, "softmax_bits")
+        check_bits(self.input_bits, "input_bits")
         if self.edge_bits is not None:
             check_bits(self.edge_bits)
 
@@ -86,6 +91,7 @@ class QuantPlan:
         overrides: Mapping[str, str] | None = None,
         split: bool = False,
         split_norm: bool = False,
+        input_bits: int = 16,
     ) -> QuantPlan:
         """Read a plan such as `W4A8`: weights per channel, activations per tensor.
 
@@ -108,7 +114,8 @@ class QuantPlan:
             )
 
         others = tuple(rule(glob, written) for glob, written in (overrides or {}).items())
-        return cls(rule("*", text), others, softmax_bits, edge_bits, split, split_norm)
+        base = rule("*", text)
+        return cls(base, others, softmax_bits, edge_bits, split, split_norm, input_bits)
 
     @property
     def text(self) -> str:
@@ -121,6 +128,8 @@ class QuantPlan:
             parts.append(f"softmax {self.softmax_bits} bits")
         if self.edge_bits is not None:
             parts.append(f"first and last layer {self.edge_bits} bits")
+            if not self.base.act.is_float and self.input_bits != self.edge_bits:
+                parts.append(f"x_t {self.input_bits} bits")
         if self.split:
             parts.append("split shortcuts")
         if self.split_norm:
@@ -135,8 +144,11 @@ class QuantPlan:
             UserError: when an override's glob matches no layer.
         """
         self._check_globs([layer.name for layer in model.layers])
-        edges = (model.first_layer, model.last_layer)
-        return {layer.name: self._of(layer, layer.name in edges) for layer in model.layers}
+        first, last = model.first_layer, model.last_layer
+        return {
+            layer.name: self._of(layer, layer.name == first, layer.name == last)
+            for layer in model.layers
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -144,7 +156,7 @@ class QuantPlan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> QuantPlan:
-        """The plan that `to_dict` wrote; without a word on splits nothing is split.
+        """The plan that `to_dict` wrote; what older versions did not write is as they had it.
 
         Raises:
             UserError: when the values are no plan.
@@ -153,7 +165,8 @@ class QuantPlan:
             others = tuple(_rule_from(rule) for rule in values["overrides"])
             bits = values["softmax_bits"], values["edge_bits"]
             splits = values.get("split", False), values.get("split_norm", False)
-            return cls(_rule_from(values["base"]), others, *bits, *splits)
+            fine = values.get("input_bits", values["edge_bits"] or FLOAT_BITS)
+            return cls(_rule_from(values["base"]), others, *bits, *splits, fine)
         except (KeyError, TypeError) as error:
             raise UserError(f"This is no quantization plan: {error} is wrong.") from None
 
@@ -165,7 +178,7 @@ class QuantPlan:
                     f"look like {names[len(names) // 2]!r} and * stands for anything."
                 )
 
-    def _of(self, layer: LayerRef, is_edge: bool) -> LayerPlan:
+    def _of(self, layer: LayerRef, is_first: bool, is_last: bool) -> LayerPlan:
         found = [rule for rule in self.overrides if fnmatchcase(layer.name, rule.glob)]
         rule = found[-1] if found else self.base
         weight, act = _or_none(rule.weight), _or_none(rule.act)
@@ -173,8 +186,10 @@ class QuantPlan:
             # Probabilities are never negative: a symmetric grid would waste half its levels.
             bits = act.bits if "#" in rule.glob else self.softmax_bits
             act = _or_none(replace(act, bits=bits, symmetric=False))
-        if is_edge and not found and self.edge_bits is not None:
-            weight, act = _with_bits(weight, self.edge_bits), _with_bits(act, self.edge_bits)
+        if (is_first or is_last) and not found and self.edge_bits is not None:
+            coarse = is_last or self.edge_bits == FLOAT_BITS
+            act_bits = self.edge_bits if coarse else self.input_bits
+            weight, act = _with_bits(weight, self.edge_bits), _with_bits(act, act_bits)
         return LayerPlan(weight if layer.kind in ("conv", "linear") else None, act)
 
 

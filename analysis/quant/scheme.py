@@ -11,13 +11,13 @@ FLOAT_BITS = 32
 GRANULARITIES = ("per_tensor", "per_channel")
 
 
-def check_bits(bits: int, softmax: bool = False) -> None:
-    """Raise `UserError` unless `bits` is 2 to 8, or 32 for float; `softmax` may have 16."""
+def check_bits(bits: int, fine: str | None = None) -> None:
+    """Raise `UserError` unless `bits` is 2 to 8, or 32 for float; what `fine` names may have 16."""
     whole = isinstance(bits, int) and not isinstance(bits, bool)
-    if whole and (2 <= bits <= 8 or bits == FLOAT_BITS or (softmax and bits == 16)):
+    if whole and (2 <= bits <= 8 or bits == FLOAT_BITS or (fine is not None and bits == 16)):
         return
-    known = "2 to 8, 16, or 32 for float" if softmax and bits != 16 else "2 to 8, or 32 for float"
-    raise UserError(f"{'softmax_bits' if softmax else 'bits'} must be {known}; got {bits}")
+    known = "2 to 8, 16, or 32 for float" if fine else "2 to 8, or 32 for float"
+    raise UserError(f"{fine or 'bits'} must be {known}; got {bits}")
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def calibration(handle):
 
 
 def test_activation_grids_span_all_steps(handle, calibration):
-    quantized = quantize(handle, plan="W8A8", calibration=calibration)
+    quantized = quantize(handle, plan="W8A8", calibration=calibration, input_bits=8)
     for layer in handle.layers:
         grid, stats = quantized.qparams[layer.name].act, calibration[layer.name]
         lo, hi = min(stats.min.min(), 0.0), max(stats.max.max(), 0.0)
