@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.capture_cost import capture_memory, capture_time
 from benchmarks.page import page
+from benchmarks.reconstruction import reconstruction
 from benchmarks.simulation import simulation
 from benchmarks.table.command import main as table
 
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "capture_time": capture_time,
     "capture_memory": capture_memory,
     "simulation": simulation,
+    "reconstruction": reconstruction,
     "page": page,
 }
 
