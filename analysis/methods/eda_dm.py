@@ -107,7 +107,7 @@ METHODS.register("eda-dm")(
         learns=True,
         presets={
             "instant": {"calibration_size": 64, "calibration_steps": 10, "iterations": 0},
-            "fast": {"iterations": 200, "batch": 16, "scale_lr": 1e-4},
+            "fast": {"iterations": 200, "batch": 16, "scale_lr": 1e-5},
             "paper": {"calibration_size": 1024, "calibration_steps": 100, "shared_runs": False},
         },
         parts={

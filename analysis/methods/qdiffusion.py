@@ -140,7 +140,7 @@ METHODS.register("q-diffusion")(
                 "act_iterations": 50,
                 "batch": 16,
                 "weight_lr": 2e-2,
-                "scale_lr": 1e-4,
+                "scale_lr": 1e-5,
             },
             "paper": {"calibration_size": 5120, "calibration_steps": 20},
         },
