@@ -55,7 +55,7 @@ def drift() -> None:
 def rounding() -> None:
     """Plain rounding, minmax, against float: the same noise through both."""
     model, calibration = analysis.load_model("fashion"), load_capture(BUNDLED_CAPTURE)
-    print(f"{SAMPLES} samples, {STEPS} DDIM steps, seed 1, first and last layer at 8 bits, x_t at 16")
+    print(f"{SAMPLES} samples, {STEPS} DDIM steps, seed 1; first and last layer 8 bits, x_t 16")
     for plan in PLANS:
         quantized = analysis.quantize(model, "rtn", plan, calibration)
         v = analysis.compare(model, quantized, samples=SAMPLES, steps=STEPS, seed=1).values
