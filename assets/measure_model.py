@@ -14,7 +14,7 @@ import numpy as np
 import analysis
 from analysis.capture.store import BUNDLED_CAPTURE, load_capture, save_capture
 
-PLANS = ("W8A8", "W6A6", "W4A8", "W4A4")
+PLANS = (("W8A8", 8), ("W8A8", 16), ("W6A6", 8), ("W4A8", 8), ("W4A4", 8))  # bits of x_t
 SAMPLES, STEPS = 128, 50
 
 
@@ -55,13 +55,14 @@ def drift() -> None:
 def rounding() -> None:
     """Plain rounding, minmax, against float: the same noise through both."""
     model, calibration = analysis.load_model("fashion"), load_capture(BUNDLED_CAPTURE)
-    print(f"{SAMPLES} samples, {STEPS} DDIM steps, seed 1; first and last layer 8 bits, x_t 16")
-    for plan in PLANS:
-        quantized = analysis.quantize(model, "rtn", plan, calibration)
+    print(f"{SAMPLES} samples, {STEPS} DDIM steps, seed 1; first and last layer at 8 bits")
+    for plan, bits in PLANS:
+        quantized = analysis.quantize(model, "rtn", plan, calibration, input_bits=bits)
         v = analysis.compare(model, quantized, samples=SAMPLES, steps=STEPS, seed=1).values
         print(
-            f"{plan:6} PSNR {v['psnr_db']:5.1f} dB, SSIM {v['ssim']:.3f}, Frechet distance "
-            f"{v['frechet_quantized']:.2f} (float {v['frechet_float']:.2f}, N = {SAMPLES})",
+            f"{plan}, x_t {bits:2} bits: PSNR {v['psnr_db']:5.1f} dB, SSIM {v['ssim']:.3f}, "
+            f"Frechet distance {v['frechet_quantized']:.2f} "
+            f"(float {v['frechet_float']:.2f}, N = {SAMPLES})",
             flush=True,
         )
 

@@ -26,8 +26,12 @@ class DyadicBins:
         self.start = 0  # position of the first edge, in bin widths
         self.reach: tuple[float, float] = (math.inf, -math.inf)  # of all bins
 
-    def cover(self, low: float, high: float) -> None:
-        """Widen the bins by doubling until [low, high] lies inside them."""
+    def cover(self, low: float, high: float, rows: int | None = None) -> None:
+        """Widen the bins by doubling until [low, high] lies inside them.
+
+        Args:
+            rows: steps from the first on that may hold counts; `None` for all.
+        """
         if self.reach[0] <= low and high < self.reach[1]:
             return
         bins = self.counts.shape[1]
@@ -36,7 +40,7 @@ class DyadicBins:
             first, last = _cells(low, high, self.exponent)
             self.start = first - (bins - (last - first + 1)) // 2
         else:
-            self._widen(low, high)
+            self._widen(low, high, rows)
         self.reach = tuple(np.ldexp([self.start, self.start + bins], self.exponent).tolist())
 
     def add(self, step: int, values: Array) -> None:
@@ -57,11 +61,11 @@ class DyadicBins:
         edges = np.ldexp(np.arange(self.start, self.start + bins + 1, dtype=np.float64), exponent)
         return Histogram(self.counts.astype(np.min_scalar_type(int(self.counts.max()))), edges)
 
-    def _widen(self, low: float, high: float) -> None:
+    def _widen(self, low: float, high: float, rows: int | None) -> None:
         """Double until the new range and all bins in use fit in, then slide if that takes it."""
         assert self.exponent is not None
-        bins = self.counts.shape[1]
-        used = np.flatnonzero(self.counts.any(axis=0))
+        bins, counts = self.counts.shape[1], self.counts[:rows]
+        used = np.flatnonzero(counts.any(axis=0))
         while True:
             first, last = _cells(low, high, self.exponent)
             if self.start <= first and last < self.start + bins:
@@ -70,28 +74,28 @@ class DyadicBins:
                 first = min(first, self.start + int(used[0]))
                 last = max(last, self.start + int(used[-1]))
             if last - first + 1 <= bins:
-                self._move(first - (bins - (last - first + 1)) // 2)
+                self._move(counts, first - (bins - (last - first + 1)) // 2)
                 return
             used = (used + (self.start & 1)) >> 1
-            self._double()
+            self._double(counts)
 
-    def _move(self, start: int) -> None:
-        bins = self.counts.shape[1]
-        moved = np.zeros_like(self.counts)
+    def _move(self, counts: Array, start: int) -> None:
+        bins = counts.shape[1]
         shift = self.start - start
-        source = slice(max(0, -shift), bins - max(0, shift))
-        target = slice(max(0, shift), bins - max(0, -shift))
-        moved[:, target] = self.counts[:, source]
-        self.counts, self.start = moved, start
+        source = counts[:, max(0, -shift) : bins - max(0, shift)].copy()
+        counts.fill(0)
+        counts[:, max(0, shift) : bins - max(0, -shift)] = source
+        self.start = start
 
-    def _double(self) -> None:
+    def _double(self, counts: Array) -> None:
         """Bins 2k and 2k + 1, counted from zero, become bin k."""
         assert self.exponent is not None
-        bins, odd = self.counts.shape[1], self.start & 1
-        merged = np.zeros_like(self.counts)
-        merged[:, odd : odd + (bins - odd + 1) // 2] = self.counts[:, odd::2]
-        merged[:, : (bins + odd) // 2] += self.counts[:, 1 - odd :: 2]
-        self.counts, self.start, self.exponent = merged, self.start >> 1, self.exponent + 1
+        odd = self.start & 1
+        left, right = counts[:, odd::2].copy(), counts[:, 1 - odd :: 2].copy()
+        counts.fill(0)
+        counts[:, odd : odd + left.shape[1]] = left
+        counts[:, : right.shape[1]] += right
+        self.start, self.exponent = self.start >> 1, self.exponent + 1
 
 
 def _cells(low: float, high: float, exponent: int) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class LayerColumns:
 
     def cover(self, low: float, high: float) -> None:
         """Widen the bins until [low, high] lies inside them."""
-        self.bins.cover(low, high)
+        self.bins.cover(low, high, int(np.flatnonzero(self.count)[-1]) + 1)
         self._tell_bins()
 
     def stats(self) -> LayerStats:

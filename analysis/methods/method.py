@@ -73,6 +73,12 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def input_option(default: int) -> Any:
+    """The field that sets the bits of x_t."""
+    help = "Bits of x_t, which the first layer is given (the papers: 8)"
+    return option(default, help, (2, 3, 4, 5, 6, 7, 8, 16, 32))
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
     """Options of every method: what completes a plan such as `W4A8`."""
@@ -91,11 +97,7 @@ class PlanOptions:
         "Bits of the first and the last layer; none treats them as the rest",
         (None, 2, 3, 4, 5, 6, 7, 8, 32),
     )
-    input_bits: int = option(
-        16,
-        "Bits of x_t, which the first layer is given (the papers: 8)",
-        (2, 3, 4, 5, 6, 7, 8, 16, 32),
-    )
+    input_bits: int = input_option(8)
     split: bool = option(
         False, "Grids of their own for both halves of a concatenated shortcut, input and weight"
     )

@@ -57,7 +57,7 @@ class QuantPlan:
     have `softmax_bits`, unless a rule names them (`*#softmax`), and the first and last layer
     have `edge_bits`, unless an override matches them. `edge_bits=None` treats them as the rest.
     What the first layer is given is x_t itself, and has `input_bits`: an error there comes back
-    at every step, and 8 bits, as in the papers, cost more than all other activations together
+    at every step, and 8 bits, as in the papers, can cost more than all other activations together
     (docs/quantization.md).
     With `split` a convolution that is fed concat(h, skip) has a grid for each of the two, of its
     input and of its weight (Li et al. 2023, section 4.2); with `split_norm` so has one that is
@@ -70,7 +70,7 @@ class QuantPlan:
     edge_bits: int | None = 8
     split: bool = False
     split_norm: bool = False
-    input_bits: int = 16
+    input_bits: int = 8
 
     def __post_init__(self) -> None:
         check_bits(self.softmax_bits, "softmax_bits")
@@ -91,7 +91,7 @@ class QuantPlan:
         overrides: Mapping[str, str] | None = None,
         split: bool = False,
         split_norm: bool = False,
-        input_bits: int = 16,
+        input_bits: int = 8,
     ) -> QuantPlan:
         """Read a plan such as `W4A8`: weights per channel, activations per tensor.
 

@@ -117,7 +117,8 @@ def test_it_has_every_preset(name):
 def test_it_quantizes_what_the_plan_says_and_nothing_else(handle, run, name, plan):
     before = {k: v.clone() for k, v in handle.denoiser.state_dict().items()}
     quantized = run(name, plan)
-    wanted = QuantPlan.parse(plan).resolve(handle)
+    input_bits = METHODS.get(name).config().input_bits
+    wanted = QuantPlan.parse(plan, input_bits=input_bits).resolve(handle)
     assert [row.name for row in quantized.layers] == list(wanted)
     for row in quantized.layers:
         weight, act = wanted[row.name].weight, wanted[row.name].act

@@ -132,7 +132,7 @@ def test_the_softmax_grid_starts_at_zero(w4a4):
 
 def test_the_table_holds_bits_and_combined_noise(handle, tiny_capture, w4a4):
     rows = {row.name: row for row in w4a4.layers}
-    assert (rows["conv_in"].weight_bits, rows["conv_in"].act_bits) == (8, 16)
+    assert (rows["conv_in"].weight_bits, rows["conv_in"].act_bits) == (8, 8)
     name = "mid_block.resnets.0.conv1"
     assert (rows[name].weight_bits, rows[name].act_bits) == (4, 4)
     assert rows["mid_block.attentions.0#q"].weight_bits is None
