@@ -13,6 +13,7 @@ enum { BROKEN = 1, OUTSIDE = 2 };  /* what observe() answers: no numbers; wider 
 enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they count in turn */
 enum { MOST = 256 };               /* threads */
 enum { ALONE = 1 << 13 };          /* fewer values are not worth a second thread */
+enum { LINE = 16, AHEAD = 8 * LINE };
 enum { FETCH = 8 };                /* times as long takes a value out of the row */
 
 /* Of every channel of the tensor last seen, [C]. */
@@ -97,6 +98,8 @@ static void moments_planes(const Work *work, int64_t first, int64_t last, uint32
   for (int64_t i = first; i < last; ++i) {
     const float *x = work->x + i * size;
     float lo = x[0], hi = x[0], s = 0, q = 0;
+    /* The processor reads ahead to the end of a page only, and often that is where a plane ends. */
+    for (int64_t j = 0; j < AHEAD; j += LINE) __builtin_prefetch(x + size + j);
     for (int64_t j = 0; j < size; ++j) {
       float value = x[j], d = value - center;
       lo = value < lo ? value : lo;
