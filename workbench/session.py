@@ -28,6 +28,7 @@ class Session:
     model_name: str = "fashion"
     quantized: Any = None  # a QuantizedModel
     comparison: Any = None
+    overrides: dict[str, str] = field(default_factory=dict)  # layer -> plan text such as W8A8
     drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
     born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
