@@ -356,7 +356,7 @@ def test_the_command_names_mistakes_in_one_line(cli, folders, tmp_path):
 
 def test_every_sampler_is_registered_under_its_promised_name():
     promised = {"random", "gaussian", "forward", "ndtc", "timestep-uniform", "tdac"}
-    assert promised | {"single"} == set(SAMPLERS)
+    assert promised | {"single", "custom"} == set(SAMPLERS)
 
 
 def test_ddim_and_ddpm_runs_differ_only_in_what_they_are(new_pipeline):
