@@ -84,12 +84,19 @@ def compare(
     values = {
         "samples": samples,
         "steps": steps,
-        "psnr_db": psnr(reference, candidate),
-        "ssim": _ssim(reference, candidate),
         **tally.values(),
-        **_frechet(reference, candidate),
+        **picture_values(reference, candidate),
     }
     return Comparison(reference.numpy(), candidate.numpy(), values, spec)
+
+
+def picture_values(reference: torch.Tensor, candidate: torch.Tensor) -> dict[str, Any]:
+    """PSNR, SSIM and Frechet distances of pictures [N, C, H, W]; `None` where there is none."""
+    return {
+        "psnr_db": psnr(reference, candidate),
+        "ssim": _ssim(reference, candidate),
+        **_frechet(reference, candidate),
+    }
 
 
 @dataclass
