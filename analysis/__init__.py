@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.errors import Cancelled, UserError
 
 if TYPE_CHECKING:
-    from analysis import capture
+    from analysis import capture, sensitivity
     from analysis.calibration.record import CalibrationSet
     from analysis.calibration.run import calibrate
     from analysis.calibration.store import load_calibration, save_calibration
@@ -49,7 +49,10 @@ _HOMES = {
     "LayerRef": "analysis.records",
     "shortcut_report": "analysis.shortcuts",
 }
-_MODULES = ("calibration", "capture", "quant", "methods", "metrics", "models", "errors", "records")
+_MODULES = (
+    *("calibration", "capture", "quant", "methods", "metrics", "models", "errors", "records"),
+    "sensitivity",
+)
 
 __all__ = [
     "CalibrationSet",
@@ -74,6 +77,7 @@ __all__ = [
     "save_calibration",
     "save_capture",
     "save_quantized",
+    "sensitivity",
     "shortcut_report",
 ]
 
