@@ -25,7 +25,7 @@ def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
         share=False,
         ssr_mode=False,
         theme=theme(),
-        css_paths=[STYLE],
+        css_paths=sorted(STYLE.parent.glob("*.css")),
         footer_links=[],
         max_file_size=MOST_UPLOAD,
     )

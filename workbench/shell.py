@@ -21,6 +21,7 @@ from workbench.session import Session, SessionStore
 from workbench.views.cell import says
 from workbench.views.compare import Compare
 from workbench.views.explore import Explore
+from workbench.views.guide import Guide
 from workbench.views.opening import Opening
 from workbench.views.over_time import OverTime
 from workbench.views.quantize import Quantize
@@ -39,10 +40,11 @@ def build_page(settings: Settings) -> gr.Blocks:
     page = Page(settings, store, [Explore(), OverTime(), Shortcuts(), Quantize(), Compare()])
     page.bar_value = bar_value
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        opening = _lay_out(page)
+        panels = _lay_out(page)
         _fill_at_once(page)
         _wire(page, blocks)
-        opening.wire(page)
+        for panel in panels:
+            panel.wire(page)
     return blocks
 
 
@@ -57,20 +59,21 @@ def _new_session(key: str, settings: Settings) -> Session:
     return Session(key, opened, first_selection(opened), model_name=settings.model)
 
 
-def _lay_out(page: Page) -> Opening:
+def _lay_out(page: Page) -> list[Opening | Guide]:
     gr.HTML(
         f"<h1>{TITLE}</h1><p>See why quantizing a diffusion model is hard, and fix it.</p>",
         elem_id="title",
     )
     page.bar = selection_bar(elem_id="bar")
     page.notice = notice(elem_id="notice")
-    opening = Opening()
+    guide, opening = Guide(), Opening()
+    guide.build(page)
     opening.build(page)
     with gr.Tabs(elem_id="tabs") as page.tabs:
         for view in page.views:
             with gr.Tab(view.title, id=view.name) as view.tab:
                 view.build(page)
-    return opening
+    return [opening, guide]
 
 
 def _fill_at_once(page: Page) -> None:
