@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.captures import OpenCapture
+from workbench.lab import Lab
 from workbench.selection import Selection
 
 MOST_SESSIONS = 64
@@ -29,6 +30,8 @@ class Session:
     quantized: Any = None  # a QuantizedModel
     comparison: Any = None
     overrides: dict[str, str] = field(default_factory=dict)  # layer -> plan text such as W8A8
+    calibration: Any = None  # a CalibrationSet of the lab that Apply shall use
+    lab: Lab = field(default_factory=Lab)
     drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
     born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
