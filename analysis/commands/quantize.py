@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from analysis.commands.calibrated_on import load_calibrated_on
 from analysis.commands.options import Device, Json, Model, Out, Seed
 from analysis.commands.text import literal, pairs
 from analysis.console import number, progress_bar, say, table
 from analysis.errors import Cancelled
-from analysis.runs import find_calibration, new_run, write_manifest
+from analysis.runs import new_run, write_manifest
 
 METHOD_HELP = (
     "rtn rounds to nearest; ptq4dm searches ranges on steps of the model's own runs; q-diffusion "
@@ -63,7 +64,7 @@ def quantize(
     options: dict[str, Any] = {k: literal(v) for k, v in pairs(option, "--set")}
     if override:
         options["overrides"] = dict(pairs(override, "--override"))
-    calibrated_on = None if calibration is None else _load(calibration)
+    calibrated_on = None if calibration is None else load_calibrated_on(calibration)
     handle = analysis.load_model(model, device)
     named: dict[str, Any] = {
         "method": method,
@@ -145,14 +146,3 @@ def _lines(done: Any, values: dict[str, Any]) -> list[str]:
     left = [f"less than planned: {name} ({why})" for name, why in done.skipped.items()]
     head = f"{values['run']}: {done.plan.text} in {number(values['seconds'], 's')}, {sizes}"
     return [head, *table(rows), *left]
-
-
-def _load(run: str) -> Any:
-    """The calibration set or the capture of a run."""
-    import analysis
-    from analysis.calibration.store import KIND
-    from analysis.files import format_of
-
-    path = find_calibration(run)
-    is_set = format_of(path) == KIND.format
-    return analysis.load_calibration(path) if is_set else analysis.load_capture(path)
