@@ -54,7 +54,7 @@ def write_manifest(run: Path, kind: str, arguments: Mapping[str, Any]) -> None:
     manifest = {
         "kind": kind,
         "arguments": dict(arguments),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "digests": {
             p.relative_to(run).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
         },
@@ -121,8 +121,9 @@ def _unused(folder: Path) -> Path:
     return candidate
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what comes out."""
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
