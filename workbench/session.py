@@ -29,6 +29,10 @@ class Session:
     model_name: str = "fashion"
     quantized: Any = None  # a QuantizedModel
     comparison: Any = None
+    variants: list[Any] = field(default_factory=list)  # quantized models, see workbench.variants
+    side: Any = None  # variants beside the float model, from the same noise
+    losses: list[Any] = field(default_factory=list)  # of the blocks of the last Apply
+    kept: Any = None  # a temporary folder of finished blocks, see workbench.kept
     overrides: dict[str, str] = field(default_factory=dict)  # layer -> plan text such as W8A8
     calibration: Any = None  # a CalibrationSet of the lab that Apply shall use
     lab: Lab = field(default_factory=Lab)
