@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.errors import Cancelled, UserError
 
 if TYPE_CHECKING:
-    from analysis import capture, sensitivity
+    from analysis import capture, sensitivity, sweep
     from analysis.calibration.record import CalibrationSet
     from analysis.calibration.run import calibrate
     from analysis.calibration.store import load_calibration, save_calibration
@@ -50,8 +50,16 @@ _HOMES = {
     "shortcut_report": "analysis.shortcuts",
 }
 _MODULES = (
-    *("calibration", "capture", "quant", "methods", "metrics", "models", "errors", "records"),
+    "calibration",
+    "capture",
+    "quant",
+    "methods",
+    "metrics",
+    "models",
+    "errors",
+    "records",
     "sensitivity",
+    "sweep",
 )
 
 __all__ = [
@@ -79,6 +87,7 @@ __all__ = [
     "save_quantized",
     "sensitivity",
     "shortcut_report",
+    "sweep",
 ]
 
 

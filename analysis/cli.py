@@ -16,6 +16,7 @@ from analysis.commands.export import export
 from analysis.commands.info import info
 from analysis.commands.quantize import quantize
 from analysis.commands.shortcuts import shortcuts
+from analysis.commands.sweep import ListCommand, sweep
 from analysis.errors import Cancelled, UserError
 
 CANCELLED = 130  # what a shell calls the end by Ctrl-C
@@ -26,8 +27,8 @@ app = typer.Typer(
     help="See why quantizing a diffusion model is hard: capture, quantize, compare.",
 )
 
-for command in (info, capture, shortcuts, calibrate, quantize, compare, export, bench):
-    app.command()(command)
+for command in (info, capture, shortcuts, calibrate, quantize, compare, sweep, export, bench):
+    app.command(cls=ListCommand if command is sweep else None)(command)
 
 
 def main() -> NoReturn:
