@@ -26,6 +26,7 @@ class Job:
         self.error = ""
         self.done, self.total, self.text = 0, 0, ""
         self.started = 0.0
+        self.limit: float | None = None  # seconds that it may run
         self._stop = threading.Event()
         self._phase = (0.0, 0)  # when the present phase began, and what was done then
         self._ends: float | None = None  # when it is expected to end
@@ -38,14 +39,25 @@ class Job:
         """Ask the work to end; it does at its next step."""
         self._stop.set()
 
+    @property
+    def late(self) -> bool:
+        """Whether it has run for longer than it may."""
+        return self.limit is not None and time.monotonic() - self.started > self.limit
+
     def run(self) -> None:
         """Do the work in this thread."""
         self.state, self.started = "running", time.monotonic()
         try:
-            self.result = self.work(self._report, self._stop.is_set)
+            self.result = self.work(self._report, self._should_stop)
             self.state = "done"
         except Cancelled:
-            self.state = "cancelled"
+            if self._stop.is_set() or not self.late:
+                self.state = "cancelled"
+            else:
+                self._fail(
+                    f"{self.name} was stopped after {self.limit:g} s, the most that one visitor "
+                    "may compute here; choose fewer samples or steps."
+                )
         except UserError as error:
             self._fail(str(error))
         except MemoryError:
@@ -71,8 +83,11 @@ class Job:
         """How far the work is; `None` before it has said so."""
         return 100 * self.done / self.total if self.total else None
 
+    def _should_stop(self) -> bool:
+        return self._stop.is_set() or self.late
+
     def _running_text(self) -> str:
-        if self._stop.is_set():
+        if self._should_stop():
             return f"{self.name}: stopping after the current step"
         if not self.total:
             return f"{self.name}: starting"
@@ -104,9 +119,13 @@ def _duration(seconds: float) -> str:
 
 
 class JobQueue:
-    """Runs jobs in the order they came, in one thread that lives while there is work."""
+    """Runs jobs in the order they came, in one thread that lives while there is work.
 
-    def __init__(self) -> None:
+    `most_seconds` is how long each may run; `None` sets no limit.
+    """
+
+    def __init__(self, most_seconds: float | None = None) -> None:
+        self._most_seconds = most_seconds
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._worker: threading.Thread | None = None
@@ -120,6 +139,7 @@ class JobQueue:
                 raise UserError("One computation of yours is still running; cancel it first.")
             if len(self._waiting) >= MOST_WAITING:
                 raise UserError("Too many visitors are waiting; try again in a few minutes.")
+            job.limit = self._most_seconds
             self._waiting.append(job)
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -132,6 +152,13 @@ class JobQueue:
             if job not in self._waiting:
                 return 0
             return self._waiting.index(job) + (self._running is not None)
+
+    @property
+    def owners(self) -> set[str]:
+        """Visitors whose work runs or waits."""
+        with self._lock:
+            present = [*self._waiting, *([self._running] if self._running else [])]
+            return {job.owner for job in present}
 
     def cancel(self, owner: str) -> None:
         """Take the owner's waiting job out of the queue, or stop the running one."""

@@ -11,11 +11,13 @@ from typing import Any
 
 from workbench.captures import OpenCapture
 from workbench.lab import Lab
+from workbench.memory import give_back, held
 from workbench.selection import Selection
 
 MOST_SESSIONS = 64
-MOST_BYTES = 2**30  # of captures that visitors brought
+MOST_BYTES = 2 * 2**30  # of captures that visitors brought, and of their results
 LIFE = 3600.0  # seconds after the last visit
+EVERY = 20.0  # seconds between looks at all sessions
 
 
 @dataclass
@@ -39,10 +41,20 @@ class Session:
     drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
     born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
+    weight: int = 0  # bytes of results, when they were last weighed
+
+    def weigh(self) -> None:
+        """Measure what the visitor holds beside the capture and the float model, both shared."""
+        own = {k: v for k, v in vars(self).items() if k not in ("opened", "model")}
+        self.weight = held(own.values(), [self.opened, self.model])
 
 
 class SessionStore:
-    """Sessions by the visitor's key; the ones unused for longest go first."""
+    """Sessions by the visitor's key; the ones unused for longest go first.
+
+    While there are visitors a thread looks after them: it ends sessions that are too old or take
+    too much memory together, and gives memory back after the ones that have ended.
+    """
 
     def __init__(
         self,
@@ -50,11 +62,17 @@ class SessionStore:
         most: int = MOST_SESSIONS,
         most_bytes: int = MOST_BYTES,
         life: float = LIFE,
+        every: float = EVERY,
     ) -> None:
         self._start = start
         self._most, self._most_bytes, self._life = most, most_bytes, life
+        self._every = every
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
+        self._keeper: threading.Thread | None = None
+        self._ended = False  # some session, since memory was last given back
+        self.busy: Callable[[], set[str]] = set  # keys of visitors whose work is not done
+        self.swept: Callable[[list[Session]], None] = lambda sessions: None  # told who is left
 
     def get(self, key: str) -> Session:
         """The visitor's session; a fresh one for a new visitor or one who was long away."""
@@ -64,24 +82,54 @@ class SessionStore:
                 session = self._sessions[key] = self._start(key)
             session.used = time.monotonic()
             self._sessions.move_to_end(key)
-            self._evict(key)
+            self._evict({key})
+            if self._keeper is None:
+                self._keeper = threading.Thread(target=self._keep, name="sessions", daemon=True)
+                self._keeper.start()
             return session
 
     def drop(self, key: str) -> None:
         """Forget a visitor who has left."""
         with self._lock:
-            self._sessions.pop(key, None)
+            self._ended |= self._sessions.pop(key, None) is not None
+
+    def sweep(self) -> None:
+        """Weigh what everybody holds, end what is too much or too old, give memory back."""
+        busy = self.busy()
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            if session.key not in busy:
+                session.weigh()
+        with self._lock:
+            self._evict(busy)
+            left, ended = list(self._sessions.values()), self._ended
+            self._ended = False
+        self.swept(left)
+        del session, sessions
+        if ended:
+            give_back()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def _evict(self, keep: str) -> None:
+    def _keep(self) -> None:
+        while True:
+            time.sleep(self._every)
+            self.sweep()
+            with self._lock:
+                if not self._sessions:
+                    self._keeper = None
+                    return
+
+    def _evict(self, keep: set[str]) -> None:
         oldest_use = time.monotonic() - self._life
         for key, session in list(self._sessions.items()):
             crowded = len(self._sessions) > self._most or self._bytes() > self._most_bytes
-            if key != keep and (crowded or session.used < oldest_use):
+            if key not in keep and (crowded or session.used < oldest_use):
                 del self._sessions[key]
+                self._ended = True
 
     def _bytes(self) -> int:
         opened = {id(s.opened): s.opened.bytes for s in self._sessions.values()}
-        return sum(opened.values())
+        return sum(opened.values()) + sum(s.weight for s in self._sessions.values())

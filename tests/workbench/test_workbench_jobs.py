@@ -134,3 +134,34 @@ def test_work_that_raises_cancelled_counts_as_cancelled(queue):
         raise Cancelled("Cancelled.")
 
     assert wait(queue.submit(Job("a", "A", work))).state == "cancelled"
+
+
+def test_work_ends_when_its_seconds_are_over():
+    queue = JobQueue(most_seconds=0.02)
+    job = wait(queue.submit(Job("a", "Sampling", Gate())))
+    assert job.state == "failed"
+    assert job.error == (
+        "Sampling was stopped after 0.02 s, the most that one visitor may compute here; choose "
+        "fewer samples or steps."
+    )
+    assert queue.owners == set()
+
+
+def test_seconds_count_from_the_start_not_from_the_waiting():
+    queue, gate = JobQueue(), Gate()
+    first = queue.submit(Job("a", "A", gate))
+    second = queue.submit(Job("b", "B", lambda progress, should_stop: should_stop()))
+    second.limit = 0.5
+    time.sleep(0.02)
+    assert queue.owners == {"a", "b"}
+    gate.open.set()
+    wait(first)
+    assert wait(second).result is False
+
+
+def test_cancel_is_no_lack_of_time():
+    queue, gate = JobQueue(most_seconds=30), Gate()
+    job = queue.submit(Job("a", "A", gate))
+    assert gate.begun.wait(5)
+    queue.cancel("a")
+    assert wait(job).state == "cancelled"
