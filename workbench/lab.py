@@ -14,7 +14,7 @@ from analysis.records import Array
 
 if TYPE_CHECKING:
     from analysis.lab.draw import DrawnSet, Landscape
-    from analysis.lab.effect import Effect, HeldOut
+    from analysis.lab.effect import Effect
     from analysis.lab.embedding import Embedding
     from analysis.lab.stability import Stability
 
@@ -39,6 +39,15 @@ class Wish:
         return {} if self.counts is None else {"counts": self.counts}
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What effects must have in common to be compared."""
+
+    plan: QuantPlan
+    capture: str  # key of the capture that scales are held against
+    steps: int  # of the held-out runs
+
+
 @dataclass
 class Kept:
     """A drawn set and what was measured with it."""
@@ -47,7 +56,7 @@ class Kept:
     slot: int  # its colour
     wish: Wish
     drawn: DrawnSet
-    effects: dict[QuantPlan, Effect] = field(default_factory=dict)
+    effect: Effect | None = None
 
     @property
     def label(self) -> str:
@@ -74,12 +83,11 @@ class Lab:
 
     model_digest: str = ""
     land: Landscape | None = None
-    held: HeldOut | None = None
     kept: list[Kept] = field(default_factory=list)
     chosen: str = ""  # key of the set that the buttons work on
     placed: dict[str, Placed] = field(default_factory=dict)  # method -> points
-    references: dict[QuantPlan, Effect] = field(default_factory=dict)  # of the capture
-    reference_key: str = ""  # of the capture they are of
+    measured: Conditions | None = None  # what `reference` and the sets' effects were measured under
+    reference: Effect | None = None  # effect of the capture
     stability: tuple[str, Stability] | None = None  # what was repeated, and what came of it
     numbered: int = 0
 
@@ -126,12 +134,12 @@ class Lab:
         """Let a set go."""
         self.kept = [kept for kept in self.kept if kept.key != key]
 
-    def hold(self, held: HeldOut) -> None:
-        """Measure by these samples from now on: what others have measured cannot be compared."""
-        self.held = held
-        self.references.clear()
-        for kept in self.kept:
-            kept.effects.clear()
+    def measure_under(self, conditions: Conditions) -> None:
+        """Compare under these conditions from now on: other measurements are forgotten."""
+        if conditions != self.measured:
+            self.measured, self.reference = conditions, None
+            for kept in self.kept:
+                kept.effect = None
 
     def vectors(self) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Features [M, C] to be put on a plane, with the parts and rows of `Placed`."""

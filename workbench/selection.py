@@ -10,15 +10,20 @@ from urllib.parse import urlencode
 import numpy as np
 
 from workbench.captures import OpenCapture
+from workbench.samplers import read_counts, read_samplers
 from workbench.statistics import DEFAULT_STATISTIC, STATISTICS, Grid
 
-TABS = ("explore", "time", "shortcuts", "quantize", "compare")
+TABS = ("explore", "time", "shortcuts", "calibration", "quantize", "compare")
 KINDS = ("all", "conv", "linear", "attention")
 ESTIMATORS = ("minmax", "percentile", "lp")
 SCOPES = ("all", "step")
 TIME_PLOTS = ("ridge", "density", "bands", "boxes")
 BITS = (2, 3, 4, 5, 6, 7, 8)
 PLAN_BITS = (*BITS, 32)
+COUNTS_AS = ("bars", "lines")
+PROJECTIONS = ("pca", "tsne", "umap")
+MOST_SEED = 999_999
+MOST_REPEATS = 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,14 @@ class Selection:
     weight_estimator: str = "minmax"
     act_estimator: str = "minmax"
     edges: bool = True  # first and last layer at 8 bits
+    samplers: str = "timestep-uniform.ndtc.tdac"  # of the calibration lab
+    cal_size: int = 64
+    cal_steps: int = 10
+    cal_seed: int = 0
+    custom: str = ""  # the edited histogram, noise first: 8-4-0-2
+    counts_as: str = "bars"
+    projection: str = "pca"
+    repeats: int = 3
 
     @property
     def grid(self) -> Grid:
@@ -58,6 +71,18 @@ def one_of(choices: Any) -> Callable[[str], Any]:
 
     def read(text: str) -> Any:
         return next(choice for choice in choices if str(choice) == text)
+
+    return read
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers within limits."""
+
+    def read(text: str) -> int:
+        value = int(text[:12])
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
 
     return read
 
@@ -78,6 +103,14 @@ READERS: dict[str, Callable[[str], Any]] = {
     "weight_estimator": one_of(ESTIMATORS),
     "act_estimator": one_of(ESTIMATORS),
     "edges": one_of((True, False)),
+    "samplers": read_samplers,
+    "cal_size": whole(1, 1024),
+    "cal_steps": whole(1, 1000),
+    "cal_seed": whole(0, MOST_SEED),
+    "custom": read_counts,
+    "counts_as": one_of(COUNTS_AS),
+    "projection": one_of(PROJECTIONS),
+    "repeats": whole(2, MOST_REPEATS),
 }
 
 

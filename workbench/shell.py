@@ -18,6 +18,7 @@ from workbench.figures.heatmap import block_of
 from workbench.page import NothingToDo, Page, Settings, Updates, View, sent
 from workbench.selection import TABS, first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
+from workbench.views.calibration import Calibration
 from workbench.views.cell import says
 from workbench.views.compare import Compare
 from workbench.views.explore import Explore
@@ -37,7 +38,9 @@ def build_page(settings: Settings) -> gr.Blocks:
     bundled_capture()
     gr.set_static_paths([PLOTLY_JS])
     store = SessionStore(lambda key: _new_session(key, settings))
-    page = Page(settings, store, [Explore(), OverTime(), Shortcuts(), Quantize(), Compare()])
+    page = Page(
+        settings, store, [Explore(), OverTime(), Shortcuts(), Calibration(), Quantize(), Compare()]
+    )
     page.bar_value = bar_value
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         panels = _lay_out(page)

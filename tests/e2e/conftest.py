@@ -125,6 +125,7 @@ FIRST_PARTS = {
     "explore": "#histogram .plot[data-rev]",
     "time": "#calibration-error .plot[data-rev]",
     "shortcuts": "#whole-input .plot[data-rev]",
+    "calibration": "#counts .plot[data-rev]",
     "quantize": "#layer-sqnr .plot[data-rev]",
     "compare": "#comparison h3",
 }

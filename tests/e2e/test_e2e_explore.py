@@ -119,6 +119,7 @@ def test_no_sideways_scrolling_on_a_narrow_screen(visit):
         "Explore": "#histogram .plot[data-rev]",
         "Over time": "#calibration-error .plot[data-rev]",
         "Shortcuts": "#whole-input .plot[data-rev]",
+        "Calibration": "#counts .plot[data-rev]",
         "Quantize": "#layer-sqnr .plot[data-rev]",
         "Compare": "#comparison h3",
     }

@@ -17,7 +17,17 @@ def loaded_by(statement: str, names: set[str]) -> set[str]:
 
 FIGURES = "\n".join(
     f"import workbench.figures.{name}"
-    for name in ("channels", "heatmap", "histogram", "over_time", "results", "shortcuts", "style")
+    for name in (
+        "calibration",
+        "calibration_effect",
+        "channels",
+        "heatmap",
+        "histogram",
+        "over_time",
+        "results",
+        "shortcuts",
+        "style",
+    )
 )
 
 

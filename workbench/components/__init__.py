@@ -1,6 +1,7 @@
 """Parts of the page that Gradio does not have: constant markup, filled by their own script."""
 
 from workbench.components.bar import selection_bar
+from workbench.components.bars import bars
 from workbench.components.facts import facts, notice
 from workbench.components.part import Part, encoded
 from workbench.components.pictures import pictures
@@ -11,6 +12,7 @@ from workbench.components.table import table
 __all__ = [
     "PLOTLY_JS",
     "Part",
+    "bars",
     "encoded",
     "facts",
     "notice",

@@ -60,7 +60,7 @@ async function copy() {
 }
 
 // An event of its own for every tab; Gradio finds these names here.
-const TABS = ['explore', 'time', 'shortcuts', 'quantize', 'compare'];
+const TABS = ['explore', 'time', 'shortcuts', 'calibration', 'quantize', 'compare'];
 const choose = value => trigger(TABS.find(tab => tab === open), {index: 0, value});
 
 select.addEventListener('change', () => choose({layer: select.value}));
