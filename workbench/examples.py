@@ -51,7 +51,11 @@ EXAMPLES = {
 
 
 class ExampleCapture(OpenCapture):
-    """A capture of the repository, shared by all visitors."""
+    """A capture of the repository, shared by all visitors, that says which model it is of."""
+
+    @property
+    def model_name(self) -> str:
+        return EXAMPLES[self.key].model
 
     @property
     def label(self) -> str:

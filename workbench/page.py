@@ -12,6 +12,7 @@ import gradio as gr
 from analysis.errors import UserError
 from workbench.components import Part, encoded
 from workbench.jobs import JobQueue
+from workbench.kept_captures import prune
 from workbench.selection import READERS
 from workbench.session import Session, SessionStore
 
@@ -28,11 +29,12 @@ class Settings:
     demo: bool = False
     most_steps: int = 1000
     most_samples: int = 1024
+    most_seconds: float | None = None  # of one computation
 
     @classmethod
     def for_demo(cls, model: str, runs: Path) -> Settings:
         """Limits for a page that strangers use."""
-        return cls(model, runs, demo=True, most_steps=100, most_samples=64)
+        return cls(model, runs, demo=True, most_steps=100, most_samples=64, most_seconds=120)
 
 
 class NothingToDo(Exception):  # noqa: N818 - no error: the event changes nothing
@@ -60,7 +62,8 @@ class Page:
 
     def __init__(self, settings: Settings, store: SessionStore, views: Sequence[View]) -> None:
         self.settings, self.store, self.views = settings, store, views
-        self.jobs = JobQueue()
+        self.jobs = JobQueue(settings.most_seconds)
+        store.busy, store.swept = lambda: self.jobs.owners, self._tidy
         self.models: dict[str, Any] = {}  # loaded ones by name, used by jobs only
         self.bar: Part
         self.notice: Part
@@ -75,6 +78,16 @@ class Page:
     def view(self, session: Session) -> View:
         """The tab the visitor is on."""
         return next(v for v in self.views if v.name == session.selection.tab)
+
+    def _tidy(self, sessions: list[Session]) -> None:
+        """Let go of models that nobody uses any more, and in a demo of captures that are old."""
+        if self.jobs.owners:
+            return
+        used = {id(session.model) for session in sessions}
+        for name in [name for name, model in self.models.items() if id(model) not in used]:
+            self.models.pop(name, None)
+        if self.settings.demo:
+            prune(self.settings.runs, {session.opened.key for session in sessions})
 
     def paint(self, session: Session, whole: bool = False) -> Updates:
         """The bar and the visible tab; `whole` also sends what belongs to the capture."""

@@ -35,8 +35,18 @@ class Runner:
         """What changes while the work runs."""
         return [self.start, self.cancel, self.progress]
 
-    def wire(self, page: Page, prepare: Prepare, inputs: Sequence[Any]) -> None:
-        """Start runs what `prepare` returns, in turn with all visitors' work."""
+    def wire(
+        self,
+        page: Page,
+        prepare: Prepare,
+        inputs: Sequence[Any],
+        also: Sequence[Any] = (),
+        painted: Callable[[Session], Updates] = lambda session: {},
+    ) -> None:
+        """Start runs what `prepare` returns, in turn with all visitors' work.
+
+        `painted` fills the components `also`, which are on no tab, when the work has ended.
+        """
 
         async def run(request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
             session = page.store.get(str(request.session_hash))
@@ -52,13 +62,14 @@ class Runner:
             finally:
                 if not job.over:
                     page.jobs.cancel(session.key)
-            yield sent({**page.paint(session, whole=True), **self._ended(page, job)})
+            everything = {**page.paint(session, whole=True), **painted(session)}
+            yield sent({**everything, **self._ended(page, job)})
 
         # The page's own queue decides whose turn it is and can say so; Gradio's must not wait.
         self.start.click(
             run,
             list(inputs),
-            [*page.outputs, *self.outputs],
+            [*page.outputs, *self.outputs, *also],
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
@@ -96,13 +107,18 @@ def _cancel(page: Page) -> Callable[[gr.Request], None]:
     return cancel
 
 
-def model_of(session: Session, loaded: dict[str, Any]) -> Any:
-    """The session's model, loaded when it is first needed; the last two stay in memory."""
+def model_of(session: Session, models: dict[str, Any]) -> Any:
+    """The session's model, or the one that the open example was taken of."""
+    return loaded(getattr(session.opened, "model_name", session.model_name), models)
+
+
+def loaded(name: str, models: dict[str, Any]) -> Any:
+    """A model by its name, loaded when it is first needed; the last two stay in memory."""
     from analysis.models.load import load_model
 
-    name = session.model_name
-    if name not in loaded:
-        while len(loaded) >= 2:
-            loaded.pop(next(iter(loaded)))
-        loaded[name] = load_model(name)
-    return loaded[name]
+    model = models.get(name)
+    if model is None:
+        while len(models) >= 2:
+            models.pop(next(iter(models)))
+        model = models[name] = load_model(name)
+    return model

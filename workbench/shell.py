@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from analysis.errors import UserError
-from workbench.captures import OpenCapture, bundled_capture, find
+from workbench.captures import OpenCapture, bundled_capture
 from workbench.components import PLOTLY_JS, notice, selection_bar
+from workbench.examples import find_any
 from workbench.figures.heatmap import block_of
 from workbench.page import NothingToDo, Page, Settings, Updates, View, sent
 from workbench.selection import TABS, first_selection, from_query, to_query
@@ -27,6 +28,7 @@ from workbench.views.opening import Opening
 from workbench.views.over_time import OverTime
 from workbench.views.quantize import Quantize
 from workbench.views.shortcuts import Shortcuts
+from workbench.views.taking import Taking
 
 STYLE = Path(__file__).parents[1] / "assets" / "css" / "workbench.css"
 APPEARING = 5.0  # seconds in which a page may report its first tab
@@ -42,7 +44,9 @@ def build_page(settings: Settings) -> gr.Blocks:
         settings, store, [Explore(), OverTime(), Shortcuts(), Calibration(), Quantize(), Compare()]
     )
     page.bar_value = bar_value
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+    ) as blocks:
         panels = _lay_out(page)
         _fill_at_once(page)
         _wire(page, blocks)
@@ -62,21 +66,22 @@ def _new_session(key: str, settings: Settings) -> Session:
     return Session(key, opened, first_selection(opened), model_name=settings.model)
 
 
-def _lay_out(page: Page) -> list[Opening | Guide]:
+def _lay_out(page: Page) -> list[Opening | Guide | Taking]:
     gr.HTML(
         f"<h1>{TITLE}</h1><p>See why quantizing a diffusion model is hard, and fix it.</p>",
         elem_id="title",
     )
     page.bar = selection_bar(elem_id="bar")
     page.notice = notice(elem_id="notice")
-    guide, opening = Guide(), Opening()
+    guide, opening, taking = Guide(), Opening(), Taking()
     guide.build(page)
     opening.build(page)
     with gr.Tabs(elem_id="tabs") as page.tabs:
         for view in page.views:
             with gr.Tab(view.title, id=view.name) as view.tab:
                 view.build(page)
-    return [opening, guide]
+    taking.build(page)
+    return [opening, guide, taking]
 
 
 def _fill_at_once(page: Page) -> None:
@@ -113,7 +118,7 @@ def restored(page: Page, session: Session, query: Mapping[str, str]) -> Updates:
     """What an address asks for; what makes no sense in it is passed over, and said."""
     problems = []
     try:
-        session.opened = find(query.get("capture", session.opened.key), page.settings.runs)
+        session.opened = find_any(query.get("capture", session.opened.key), page.settings.runs)
     except UserError as error:
         problems.append(str(error))
     session.selection, nonsense = from_query(query, session.opened)

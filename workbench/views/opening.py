@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import gradio as gr
 from analysis.errors import UserError
 from analysis.progress import Progress, ShouldStop
 from workbench.captures import OpenCapture, keep_file, keep_new, open_file
+from workbench.examples import EXAMPLES, example
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.page import Page, Updates, check_whole, sent
-from workbench.running import Runner, model_of
+from workbench.running import Runner, loaded
 from workbench.selection import Selection, first_selection
 from workbench.session import Session
 
@@ -28,6 +30,7 @@ class Opening:
         """Lay out the panel, closed at first."""
         with gr.Accordion("Open another model or capture", open=False, elem_id="opening") as panel:
             self.panel = panel
+            self._build_examples()
             with gr.Row(equal_height=False):
                 with gr.Column(min_width=280):
                     gr.Markdown("**A capture file** (.safetensors), made here or by `analysis`.")
@@ -40,6 +43,16 @@ class Opening:
                     )
                 with gr.Column(min_width=280):
                     self._build_capture(page)
+
+    def _build_examples(self) -> None:
+        self.examples: dict[str, Any] = {}
+        with gr.Row(equal_height=False):
+            for example in EXAMPLES.values():
+                with gr.Column(min_width=200):
+                    self.examples[example.key] = gr.Button(
+                        example.title, elem_id=f"example-{example.key}", size="md"
+                    )
+                    gr.Markdown(example.about, elem_classes="wb-about")
 
     def _build_capture(self, page: Page) -> None:
         settings = page.settings
@@ -72,6 +85,10 @@ class Opening:
         self.upload.upload(
             receive, [self.upload], page.outputs, queue=False, show_progress="hidden"
         )
+        for key, button in self.examples.items():
+            button.click(
+                _opens(page, key), None, page.outputs, queue=False, show_progress="hidden"
+            )
 
         def prepare(session: Session, *values: Any) -> Work:
             return capture_work(page, session, *values)
@@ -94,6 +111,15 @@ def received(page: Page, session: Session, path: str | None) -> Updates:
         text = str(error).replace(str(path), Path(path or "").name)
         return sent({page.notice: {"kind": "error", "text": text}})
     return sent({page.notice: None, **page.paint(session, whole=True)})
+
+
+def _opens(page: Page, key: str) -> Callable[[gr.Request], Updates]:
+    def opens(request: gr.Request) -> Updates:
+        session = page.store.get(str(request.session_hash))
+        show(session, example(key))
+        return sent({page.notice: None, **page.paint(session, whole=True)})
+
+    return opens
 
 
 def show(session: Session, opened: OpenCapture) -> None:
@@ -128,22 +154,18 @@ def capture_work(
         load_heavy()
         from analysis.capture.run import capture
 
-        session.model_name, before = wanted, session.model_name
-        try:
-            handle = model_of(session, page.models)
-            taken = capture(
-                handle,
-                steps=int(steps),
-                samples=int(samples),
-                seed=int(seed),
-                scheduler=None if scheduler == OWN else scheduler,
-                progress=progress,
-                should_stop=should_stop,
-            )
-        except BaseException:
-            session.model_name = before
-            raise
+        handle = loaded(wanted, page.models)
+        taken = capture(
+            handle,
+            steps=int(steps),
+            samples=int(samples),
+            seed=int(seed),
+            scheduler=None if scheduler == OWN else scheduler,
+            progress=progress,
+            should_stop=should_stop,
+        )
         key = keep_new(taken, settings.runs)
+        session.model_name = wanted
         session.model, session.quantized, session.comparison = handle, None, None
         show(session, OpenCapture(key, taken))
 
