@@ -20,7 +20,8 @@ from analysis.capture.store import BUNDLED_CAPTURE, load_capture, save_capture
 from analysis.errors import UserError
 from analysis.records import Array, Capture, LayerRef
 from analysis.runs import CAPTURE_FILE, write_manifest
-from workbench.statistics import STATISTICS, Grid
+from workbench.statistics import STATISTICS
+from workbench.whatif import Grid, Own, WhatIf
 
 BUNDLED = "bundled"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # a folder's name, never a path
@@ -76,13 +77,18 @@ class OpenCapture:
             for s in self.capture.stats
         )
 
-    def table(self, name: str, grid: Grid) -> Array:
-        """A statistic [L, T] of every layer at every timestep."""
+    @cached_property
+    def what_if(self) -> WhatIf:
+        """All layers, ready to be asked about any grid."""
+        return WhatIf(self.capture, self.layers)
+
+    def table(self, name: str, grid: Grid, own: Own = ()) -> Array:
+        """A statistic [L, T] of every layer at every timestep; `own` as for `WhatIf.sqnr_db`."""
         statistic = STATISTICS[name]
-        key = (name, grid if statistic.uses_grid else None)
-        return self.remembered(
-            key, lambda: np.array([statistic.compute(self.capture[n], grid) for n in self.names])
-        )
+        if statistic.uses_grid:
+            return self.remembered((grid, own), lambda: self.what_if.sqnr_db(grid, own))
+        stats = [self.capture[n] for n in self.names]
+        return self.remembered(name, lambda: np.array([statistic.compute(s, grid) for s in stats]))
 
     def remembered(self, key: Any, compute: Callable[[], Any]) -> Any:
         """What `compute` gave for this key, if that was not too long ago."""

@@ -105,7 +105,7 @@ class Page:
             session = self.store.get(str(request.session_hash))
             return self.changed(session, change, values, outputs)
 
-        listener(handle, list(inputs), [self.bar, self.notice, *outputs], **_READ)
+        listener(handle, list(inputs), [self.bar, self.notice, *outputs], **READ)
 
     def on_part(self, listener: Any, change: Change, outputs: Sequence[Any]) -> None:
         """As `on`, for the page's own components: `change` gets what was selected."""
@@ -115,7 +115,7 @@ class Page:
             data = event._data if isinstance(event._data, dict) else {}
             return self.changed(session, change, (data.get("value"), data.get("index")), outputs)
 
-        listener(handle, None, [self.bar, self.notice, *outputs], **_READ)
+        listener(handle, None, [self.bar, self.notice, *outputs], **READ)
 
     def changed(
         self, session: Session, change: Change, values: Sequence[Any], outputs: Sequence[Any]
@@ -139,7 +139,7 @@ def sent(updates: Updates) -> Updates:
     }
 
 
-_READ: dict[str, Any] = {
+READ: dict[str, Any] = {
     "queue": False,
     "trigger_mode": "always_last",
     "show_progress": "hidden",

@@ -10,15 +10,16 @@ from urllib.parse import urlencode
 import numpy as np
 
 from workbench.captures import OpenCapture
+from workbench.grids import BITS, ESTIMATORS, LEAST_KEPT, from_text, to_text
 from workbench.samplers import read_counts, read_samplers
-from workbench.statistics import DEFAULT_STATISTIC, STATISTICS, Grid
+from workbench.statistics import DEFAULT_STATISTIC, STATISTICS
+from workbench.whatif import GRANULARITIES, Grid, Own
 
 TABS = ("explore", "time", "shortcuts", "calibration", "quantize", "compare")
 KINDS = ("all", "conv", "linear", "attention")
-ESTIMATORS = ("minmax", "percentile", "lp")
 SCOPES = ("all", "step")
 TIME_PLOTS = ("ridge", "density", "bands", "boxes")
-BITS = (2, 3, 4, 5, 6, 7, 8)
+APPLIES = ("all", "layer")
 PLAN_BITS = (*BITS, 32)
 COUNTS_AS = ("bars", "lines")
 PROJECTIONS = ("pca", "tsne", "umap")
@@ -39,6 +40,10 @@ class Selection:
     bits: int = 4
     symmetric: bool = False
     estimator: str = "minmax"
+    granularity: str = "per_tensor"
+    keep: int = 100  # percent of the estimator's range
+    applies: str = "all"  # what a change of the grid reaches: all layers, or the selected one
+    own: Own = ()  # layers with grids of their own
     scope: str = "all"  # the timesteps whose range the grid covers: all, or the selected one
     log: bool = True
     plot: str = "ridge"
@@ -58,8 +63,14 @@ class Selection:
     repeats: int = 3
 
     @property
+    def base(self) -> Grid:
+        """The grid of all layers that have none of their own."""
+        return Grid(self.bits, self.symmetric, self.estimator, self.granularity, self.keep)
+
+    @property
     def grid(self) -> Grid:
-        return Grid(self.bits, self.symmetric, self.estimator)
+        """The grid of the selected layer."""
+        return dict(self.own).get(self.layer, self.base)
 
     @property
     def plan(self) -> str:
@@ -95,6 +106,9 @@ READERS: dict[str, Callable[[str], Any]] = {
     "bits": one_of(BITS),
     "symmetric": one_of((True, False)),
     "estimator": one_of(ESTIMATORS),
+    "granularity": one_of(GRANULARITIES),
+    "keep": one_of(range(LEAST_KEPT, 101)),
+    "applies": one_of(APPLIES),
     "scope": one_of(SCOPES),
     "log": one_of((True, False)),
     "plot": one_of(TIME_PLOTS),
@@ -134,7 +148,7 @@ def to_query(selection: Selection, opened: OpenCapture) -> str:
     for field in fields(Selection):
         value = getattr(selection, field.name)
         if field.name not in ("layer", "step", "tab") and value != getattr(start, field.name):
-            values[field.name] = value
+            values[field.name] = to_text(value) if field.name == "own" else value
     return urlencode(values)
 
 
@@ -154,7 +168,8 @@ def from_query(query: Mapping[str, str], opened: OpenCapture) -> tuple[Selection
         fine = query["shortcut"] in layers
         selection, known = _with(selection, fine, shortcut=query["shortcut"])
         nonsense += [] if known else ["shortcut"]
-    for name, read in READERS.items():
+    readers = {**READERS, "own": lambda text: from_text(text, opened.names)}
+    for name, read in readers.items():
         if name in query:
             try:
                 selection = replace(selection, **{name: read(query[name])})

@@ -8,15 +8,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
 from analysis.errors import UserError
-from workbench.captures import OpenCapture, bundled_capture
+from workbench.captures import BUNDLED, OpenCapture, bundled_capture
 from workbench.components import PLOTLY_JS, notice, selection_bar
 from workbench.examples import find_any
 from workbench.figures.heatmap import block_of
-from workbench.page import NothingToDo, Page, Settings, Updates, View, sent
+from workbench.page import READ, NothingToDo, Page, Settings, Updates, View, sent
 from workbench.selection import TABS, first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
 from workbench.views.calibration import Calibration
@@ -28,6 +29,7 @@ from workbench.views.opening import Opening
 from workbench.views.over_time import OverTime
 from workbench.views.quantize import Quantize
 from workbench.views.shortcuts import Shortcuts
+from workbench.views.sweep import Sweep
 from workbench.views.taking import Taking
 
 STYLE = Path(__file__).parents[1] / "assets" / "css" / "workbench.css"
@@ -40,9 +42,8 @@ def build_page(settings: Settings) -> gr.Blocks:
     bundled_capture()
     gr.set_static_paths([PLOTLY_JS])
     store = SessionStore(lambda key: _new_session(key, settings))
-    page = Page(
-        settings, store, [Explore(), OverTime(), Shortcuts(), Calibration(), Quantize(), Compare()]
-    )
+    views = [Explore(), OverTime(), Shortcuts(), Calibration(), Quantize(), Compare(), Sweep()]
+    page = Page(settings, store, views)
     page.bar_value = bar_value
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
@@ -110,24 +111,43 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         page.jobs.cancel(str(request.session_hash))
         page.store.drop(str(request.session_hash))
 
+    def revisit(request: gr.Request, event: gr.EventData) -> Updates:
+        session = page.store.get(str(request.session_hash))
+        asked = event._data if isinstance(event._data, dict) else {}
+        query = dict(parse_qsl(str(asked.get("value", ""))[1:]))
+        return restored(page, session, query, asked.get("index"))
+
     blocks.load(restore, None, outputs, queue=False, show_progress="hidden")
+    page.bar.address(revisit, None, outputs, **READ)
     blocks.unload(leave)
 
 
-def restored(page: Page, session: Session, query: Mapping[str, str]) -> Updates:
+def restored(
+    page: Page, session: Session, query: Mapping[str, str], answer: int | None = None
+) -> Updates:
     """What an address asks for; what makes no sense in it is passed over, and said."""
     problems = []
     try:
-        session.opened = find_any(query.get("capture", session.opened.key), page.settings.runs)
+        wanted = query.get("capture", BUNDLED)
+        if wanted != session.opened.key:
+            session.opened = find_any(wanted, page.settings.runs)
     except UserError as error:
         problems.append(str(error))
     session.selection, nonsense = from_query(query, session.opened)
     if nonsense:
-        problems.append(f"The link's {', '.join(nonsense)} could not be used and was passed over.")
+        named = ", ".join(nonsense)
+        problems.append(f"The link's {named} could not be used with this capture: passed over.")
     session.drawn.pop("map", None)
+    try:
+        painted = page.paint(session, whole=True)
+    except UserError as error:  # its filters leave no layer
+        problems.append(str(error))
+        session.selection = replace(session.selection, find="", kind="all")
+        painted = page.paint(session, whole=True)
+    painted[page.bar]["answer"] = answer
     said = {"kind": "error", "text": " ".join(problems)} if problems else None
     tab = gr.Tabs(selected=session.selection.tab)
-    return sent({**page.paint(session, whole=True), page.notice: said, page.tabs: tab})
+    return sent({**painted, page.notice: said, page.tabs: tab})
 
 
 def _open_tab(session: Session, name: str) -> None:

@@ -9,18 +9,10 @@ import numpy as np
 
 from analysis.quant.whatif import predict_sqnr_db
 from analysis.records import Array, LayerStats
+from workbench.whatif import Grid, range_of
 
 OUTLIER_STDS = 3.0
-Compute = Callable[[LayerStats, "Grid"], Array]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """How an activation would be quantized: what the visitor has set in Explore."""
-
-    bits: int = 4
-    symmetric: bool = False
-    estimator: str = "minmax"
+Compute = Callable[[LayerStats, Grid], Array]
 
 
 @dataclass(frozen=True)
@@ -78,8 +70,9 @@ def kurtosis(stats: LayerStats, grid: Grid) -> Array:
 
 
 def predicted_sqnr(stats: LayerStats, grid: Grid) -> Array:
-    """Signal-to-quantization-noise ratio in dB [T] with one grid for all timesteps."""
-    return predict_sqnr_db(stats, grid.bits, grid.symmetric, grid.estimator)
+    """Signal-to-quantization-noise ratio in dB [T], one grid for all timesteps and channels."""
+    clip = range_of(stats.total, grid)
+    return predict_sqnr_db(stats, grid.bits, grid.symmetric, grid.estimator, clip)
 
 
 STATISTICS = {
@@ -131,9 +124,9 @@ STATISTICS = {
             "sqnr",
             "Predicted SQNR",
             "dB",
-            "How much louder the signal is than the rounding noise, if every layer gets the grid "
-            "set beside the histogram. Dark is bad: at 0 dB the noise is as loud as the signal. "
-            "6 dB are one bit.",
+            "How much louder the signal is than the rounding noise, under the grid set below the "
+            "histogram, one for all timesteps. Dark is bad: at 0 dB the noise is as loud as the "
+            "signal. 6 dB are one bit.",
             predicted_sqnr,
             uses_grid=True,
             reverse=True,

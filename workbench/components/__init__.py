@@ -2,10 +2,11 @@
 
 from workbench.components.bar import selection_bar
 from workbench.components.bars import bars
+from workbench.components.downloads import downloads
 from workbench.components.facts import facts, notice
 from workbench.components.part import Part, encoded
 from workbench.components.pictures import pictures
-from workbench.components.plot import PLOTLY_JS, plot
+from workbench.components.plot import PLOTLY_JS, clip_plot, plot
 from workbench.components.progress import progress
 from workbench.components.table import table
 
@@ -13,6 +14,8 @@ __all__ = [
     "PLOTLY_JS",
     "Part",
     "bars",
+    "clip_plot",
+    "downloads",
     "encoded",
     "facts",
     "notice",

@@ -1,4 +1,5 @@
-// props.value = {model, capture, layers, timesteps, layer, step, plan, query, says}; see bar.py.
+// props.value = {model, capture, layers, timesteps, layer, step, plan, tab, query, says,
+// answer}; see bar.py.
 const $ = selector => element.querySelector(selector);
 const select = $('select'), range = $('input'), link = $('.wb-link');
 let timesteps = [], open = null;
@@ -24,10 +25,35 @@ function showStep(step) {
   range.setAttribute('aria-valuetext', `timestep ${timesteps[step]}`);
 }
 
-function remember(query) {
+// What is changed many times a second makes one step of the browser's history.
+const RAPID = {t: 1000, own: 1000, keep: 1000, find: 1000, layer: 250}; // milliseconds
+let written = {keys: '', at: 0}, awaited = null, asked = 0;
+
+function changedKeys(next) {
+  const now = new URLSearchParams(location.search);
+  return [...new Set([...now.keys(), ...next.keys()])].filter(k => now.get(k) !== next.get(k));
+}
+
+function remember({query, answer}) {
   const kept = new URLSearchParams(location.search), next = new URLSearchParams(query);
   for (const own of ['__theme', 'view']) if (kept.has(own)) next.set(own, kept.get(own));
-  history.replaceState(history.state, '', `${location.pathname}?${next}`);
+  if (awaited !== null && answer !== awaited) return; // the page is on its way back
+  const keys = changedKeys(next).join(), now = performance.now();
+  const rapid = keys === written.keys && now - written.at < (RAPID[keys] || 0);
+  const first = !written.at || awaited !== null;
+  awaited = null;
+  if (keys) written = {keys, at: now};
+  written.at = written.at || now;
+  if (!keys) return;
+  const address = `${location.pathname}?${next}`;
+  if (first || rapid) history.replaceState(history.state, '', address);
+  else history.pushState(history.state, '', address);
+}
+
+function goBack() {
+  const number = awaited = ++asked;
+  trigger('address', {index: number, value: location.search});
+  setTimeout(() => { if (awaited === number) awaited = null; }, 5000);
 }
 
 function draw() {
@@ -43,7 +69,7 @@ function draw() {
   if (document.activeElement !== range || value.layers) range.value = value.step;
   showStep(value.step);
   $('.wb-live').textContent = value.says || '';
-  if (value.query !== null && value.query !== undefined) remember(value.query);
+  if (value.query !== null && value.query !== undefined) remember(value);
   window.workbenchCell = {layer: value.layer, step: value.step};
   window.dispatchEvent(new CustomEvent('workbench-cell', {detail: window.workbenchCell}));
   element.dataset.rev = Number(element.dataset.rev || 0) + 1;
@@ -60,7 +86,7 @@ async function copy() {
 }
 
 // An event of its own for every tab; Gradio finds these names here.
-const TABS = ['explore', 'time', 'shortcuts', 'calibration', 'quantize', 'compare'];
+const TABS = ['explore', 'time', 'shortcuts', 'calibration', 'quantize', 'compare', 'sweep'];
 const choose = value => trigger(TABS.find(tab => tab === open), {index: 0, value});
 
 select.addEventListener('change', () => choose({layer: select.value}));
@@ -69,5 +95,16 @@ range.addEventListener('input', () => {
   choose({step: Number(range.value)});
 });
 link.addEventListener('click', copy);
+window.addEventListener('popstate', goBack);
+window.addEventListener('workbench-move', ({detail: {down, right, to}}) => {
+  const within = (value, last) => String(Math.max(0, Math.min(last, value)));
+  if (right || to !== undefined) {
+    range.value = within(to ?? Number(range.value) + right, timesteps.length - 1);
+    range.dispatchEvent(new Event('input'));
+  } else {
+    select.selectedIndex = within(select.selectedIndex + down, select.options.length - 1);
+    select.dispatchEvent(new Event('change'));
+  }
+});
 watch('value', draw);
 draw();

@@ -2,7 +2,9 @@
 
 Shows model, capture, layer, timestep and plan; fires `select` with {layer} or {step}. The value's
 `layers` and `timesteps` may be left out when the capture has not changed. Its `query` goes into
-the page's address; `None` leaves the address alone.
+the page's address; `None` leaves the address alone. When the browser goes back or forward it fires
+`address` with the address's query and a number, and writes no address until a value has that
+number as its `answer`.
 """
 
 from __future__ import annotations

@@ -20,9 +20,10 @@ Part = gr.HTML
 Builder = Callable[..., Part]
 
 
-def part(template: str, script: str, head: str | None = None) -> Builder:
-    """A function that builds the component of a template and of the script file beside it."""
-    code = (Path(__file__).parent / script).read_text(encoding="utf-8")
+def part(template: str, *scripts: str, head: str | None = None) -> Builder:
+    """A function that builds the component of a template and of the script files beside it."""
+    folder = Path(__file__).parent
+    code = "\n".join((folder / name).read_text(encoding="utf-8") for name in scripts)
 
     def build(value: Any = None, **options: Any) -> Part:
         return gr.HTML(

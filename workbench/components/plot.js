@@ -39,21 +39,30 @@ function choose(row, column) {
 function onClick(event) {
   const point = event.points[0];
   if (rows) choose(...point.pointIndex);
+  else if (figure.layout.meta.moves === 'x')
+    window.dispatchEvent(new CustomEvent('workbench-move', {detail: {to: Math.round(point.x)}}));
   else if (point.customdata !== undefined)
     trigger('select', {index: point.pointIndex, value: point.customdata});
 }
 
 function onKey(event) {
   const move = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
-  if (!rows || !cell || !move[event.key]) return;
+  if (!figure || event.target !== box || !move[event.key]) return;
+  const [down, right] = move[event.key];
+  if (figure.layout.meta.moves) {
+    event.preventDefault();
+    window.dispatchEvent(new CustomEvent('workbench-move', {detail: {down, right}}));
+  }
+  if (!rows || !cell) return;
   event.preventDefault();
   const clamp = (value, size) => Math.max(0, Math.min(size - 1, value));
-  const [down, right] = move[event.key], columns = figure.layout.meta.columns;
+  const columns = figure.layout.meta.columns;
   choose(clamp(Math.max(cell.row, 0) + down, rows.length), clamp(cell.column + right, columns));
 }
 
 async function draw() {
   figure = JSON.parse(props.value || 'null');
+  if (!figure && bound) { window.Plotly.purge(box); bound = false; }
   if (!figure || !figure.data || !box.clientWidth || !window.Plotly) return;
   const meta = figure.layout.meta || {};
   rows = meta.rows || null;
@@ -61,12 +70,13 @@ async function draw() {
   const layout = themed(figure.layout);
   if (rows) layout.shapes = marker();
   box.setAttribute('aria-label', meta.label || '');
-  box.tabIndex = rows ? 0 : -1;
-  box.setAttribute('role', rows ? 'application' : 'img');
+  box.tabIndex = rows || meta.moves ? 0 : -1;
+  box.setAttribute('role', rows || meta.moves ? 'application' : 'img');
   await window.Plotly.react(box, figure.data, layout, {displaylogo: false, responsive: false,
     modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d']});
   if (!bound) { bound = true; box.on('plotly_click', onClick); }
   box.dataset.rev = Number(box.dataset.rev || 0) + 1;
+  box.dispatchEvent(new CustomEvent('workbench-drawn'));
 }
 
 // Several reasons to draw in one frame make one drawing.

@@ -34,18 +34,29 @@ class Levels:
 
 def levels_of(stats: ActivationStats, bits: int, symmetric: bool, estimator: str) -> Levels:
     """The grid that an estimator chooses for a tensor."""
-    low, high = estimate_range(stats, bits, symmetric, estimator)
-    scale, zero_point = qparams_from_range(low, high, bits, symmetric)
+    return levels_in(estimate_range(stats, bits, symmetric, estimator), bits, symmetric)
+
+
+def levels_in(ends: tuple[float, float], bits: int, symmetric: bool) -> Levels:
+    """The grid that covers a range."""
+    scale, zero_point = qparams_from_range(*ends, bits, symmetric)
     return Levels(float(scale), int(zero_point), bits)
 
 
 def histogram(
-    stats: ActivationStats, levels: Levels, window: tuple[float, float], log: bool = True
+    stats: ActivationStats,
+    levels: Levels,
+    window: tuple[float, float],
+    log: bool = True,
+    ends: tuple[float, float] | None = None,
+    mirrored: bool = False,
 ) -> Figure:
     """Values per bin, those that are clipped apart, over the grid's levels.
 
     Args:
         window: least and greatest value on the axis, the same for every timestep of a layer.
+        ends: the range that was asked of the grid; its two handles stand there, to be dragged.
+        mirrored: whether one handle moves the other, as a symmetric grid needs it.
     """
     low, high = levels.limits
     x0, x1 = min(window[0], low), max(window[1], high)
@@ -77,6 +88,7 @@ def histogram(
             dtick=1 if log else None,
         ),
         yaxis2={"domain": [0, 0.07], "visible": False, "range": [-1, 1], "fixedrange": True},
+        meta={} if ends is None else {"clip": list(ends), "mirrored": mirrored},
     )
 
 

@@ -13,6 +13,7 @@ from workbench.figures.style import (
     GREEN,
     MAGNITUDE,
     ORANGE,
+    PINK,
     UNITS,
     Figure,
     axis,
@@ -24,6 +25,7 @@ from workbench.figures.style import (
 from workbench.statistics import quantiles
 
 RIDGES = 25
+KEYS = "Arrow keys move the selected timestep and layer."
 OVERLAP = 2.2  # how far one ridge reaches into those above it
 SHARES = np.array([0.001, 0.25, 0.5, 0.75, 0.999])
 
@@ -40,8 +42,9 @@ def ridge(stats: LayerStats, timesteps: Array, selected: int, log: bool = True) 
     scale = "logarithm of the count" if log else "count"
     return figure(
         rows,
-        f"Histograms at {len(steps)} timesteps above one another; height is the {scale}",
+        f"Histograms at {len(steps)} timesteps above one another; height is the {scale}. {KEYS}",
         520,
+        meta={"moves": "keys"},
         xaxis=axis(f"activation value ({UNITS})", range=_padded(stats)),
         yaxis=axis(
             "timestep t (noise on top)",
@@ -100,9 +103,10 @@ def density(stats: LayerStats, timesteps: Array, selected: int, log: bool = True
     ]
     return figure(
         [trace, *extremes],
-        "Density of values at every timestep",
+        f"Density of values at every timestep. {KEYS}",
         520,
         shapes=[selected_line(selected)],
+        meta={"moves": "x"},
         xaxis=timestep_axis(timesteps, showgrid=False),
         yaxis=axis(f"activation value ({UNITS})", range=_padded(stats)),
     )
@@ -119,11 +123,12 @@ def bands(stats: LayerStats, timesteps: Array, selected: int, log: bool = True) 
             _band(steps, q[:, 1], q[:, 3], "rgba(86,180,233,0.95)", "middle half"),
             _line(steps, q[:, 2], "median", ORANGE, "solid"),
         ],
-        "Extremes and percentiles at every timestep",
+        f"Extremes and percentiles at every timestep. {KEYS}",
         520,
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 44, "b": 44},
         shapes=[selected_line(selected)],
+        meta={"moves": "x"},
         xaxis=timestep_axis(timesteps),
         yaxis=axis(f"activation value ({UNITS})"),
     )
@@ -146,9 +151,10 @@ def boxes(stats: LayerStats, timesteps: Array, selected: int, log: bool = True) 
     }
     return figure(
         [trace],
-        f"Ranges of {width.shape[1]} channels at every timestep",
+        f"Ranges of {width.shape[1]} channels at every timestep. {KEYS}",
         520,
         shapes=[selected_line(selected)],
+        meta={"moves": "x"},
         xaxis=timestep_axis(timesteps),
         yaxis=axis(f"range of a channel, max - min ({UNITS})", rangemode="tozero"),
     )
@@ -157,19 +163,20 @@ def boxes(stats: LayerStats, timesteps: Array, selected: int, log: bool = True) 
 def calibration_error(curves: dict[str, Array], timesteps: Array, selected: int) -> Figure:
     """SQNR in dB at every timestep, one curve for each way the grid was chosen."""
     steps = np.arange(len(timesteps))
-    looks = ((GREEN, "dot"), (BLUE, "solid"), (ORANGE, "dash"))
+    looks = ((GREEN, "dot"), (BLUE, "solid"), (ORANGE, "dash"), (PINK, "dashdot"))
     data = [
         _line(steps, np.where(np.isfinite(curve), curve, np.nan), name, colour, dash)
-        for (name, curve), (colour, dash) in zip(curves.items(), looks, strict=True)
+        for (name, curve), (colour, dash) in zip(curves.items(), looks, strict=False)
     ]
     return figure(
         data,
-        "Predicted SQNR at every timestep for three ways to choose the grid",
+        f"Predicted SQNR at every timestep for {len(curves)} ways to choose the grid. {KEYS}",
         330,
         showlegend=True,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         margin={"l": 56, "r": 12, "t": 60, "b": 44},
         shapes=[selected_line(selected)],
+        meta={"moves": "x"},
         xaxis=timestep_axis(timesteps),
         yaxis=axis("predicted SQNR (dB)"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from workbench.figures.style import (
     packed,
     plain,
 )
+
+if TYPE_CHECKING:
+    from analysis.shortcut_split import SplitGain
 
 LABELS = {"h": "h: from the layer below", "skip": "skip: from the way down"}
 
@@ -120,6 +123,30 @@ def scales(joint: dict[int, float], split: dict[int, float], title: str) -> Figu
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 40, "b": 44},
         xaxis=axis("bits", tickvals=bits),
+        yaxis=axis(f"{plain(title)}: SQNR (dB)"),
+    )
+
+
+def gains(gain: SplitGain, title: str) -> Figure:
+    """SQNR in dB of each half over bits: one scale for both, dashed, against a scale each."""
+    data = []
+    for name, half, colour, symbol in (
+        ("h", gain.h, BLUE, "circle"),
+        ("skip", gain.skip, ORANGE, "diamond"),
+    ):
+        for how, curve, dash, shape in (
+            ("a scale each", half.two, "solid", symbol),
+            ("one scale for both", half.one, "dash", f"{symbol}-open"),
+        ):
+            x, y = list(curve), list(curve.values())
+            data.append(_curve(x, y, f"{name}, {how}", colour, dash, shape))
+    return figure(
+        data,
+        f"{title}: each half under one scale and under two",
+        300,
+        showlegend=True,
+        margin={"l": 56, "r": 12, "t": 60, "b": 44},
+        xaxis=axis("bits", tickvals=list(gain.h.one)),
         yaxis=axis(f"{plain(title)}: SQNR (dB)"),
     )
 

@@ -7,21 +7,28 @@ from typing import Any
 import numpy as np
 
 from analysis.quant.whatif import error_parts, sqnr_db
-from analysis.records import ActivationStats
+from analysis.records import ActivationStats, LayerStats
 from workbench.captures import OpenCapture
-from workbench.figures.histogram import Levels, levels_of
+from workbench.figures.histogram import Levels, levels_in
 from workbench.figures.style import UNITS, number
 from workbench.selection import Selection
-from workbench.statistics import STATISTICS, quantiles
+from workbench.statistics import STATISTICS, kurtosis, outlier_share, quantiles
+from workbench.whatif import range_of
 
 SHARES = np.array([0.001, 0.01, 0.25, 0.5, 0.75, 0.99, 0.999])
 
 
-def levels(opened: OpenCapture, selection: Selection) -> Levels:
-    """The quantization grid that the visitor's settings give the selected layer."""
-    layer = opened.capture[selection.layer]
+def ends(opened: OpenCapture, selection: Selection) -> tuple[float, float]:
+    """The range that the visitor's settings ask of the selected layer's grid."""
+    layer, grid = opened.capture[selection.layer], selection.grid
     source = layer.total if selection.scope == "all" else layer.at(selection.step)
-    return levels_of(source, selection.bits, selection.symmetric, selection.estimator)
+    low, high = range_of(source, grid)
+    return (-max(-low, high), max(-low, high)) if grid.symmetric else (min(low, 0), max(high, 0))
+
+
+def levels(selection: Selection, ends: tuple[float, float]) -> Levels:
+    """The selected layer's grid over a range."""
+    return levels_in(ends, selection.grid.bits, selection.grid.symmetric)
 
 
 def window(opened: OpenCapture, selection: Selection) -> tuple[float, float]:
@@ -37,22 +44,19 @@ def seam(opened: OpenCapture, layer: str) -> int | None:
 
 
 def noise(stats: ActivationStats, grid: Levels) -> tuple[float, float, float]:
-    """SQNR in dB, and the percent of the error that rounding and clipping cause."""
+    """SQNR in dB, and the mean squared errors of rounding and of clipping."""
     edges = np.clip(stats.histogram.edges, stats.min, stats.max)
     parts = error_parts(stats.histogram.counts, edges, grid.scale, grid.zero_point, grid.bits)
     rounding, clipping = (float(part) for part in parts)
-    total = rounding + clipping
-    ratio = float(sqnr_db(stats.mean**2 + stats.std**2, total))
-    return ratio, *((100 * p / total if total else 0.0) for p in (rounding, clipping))
+    return float(sqnr_db(stats.mean**2 + stats.std**2, rounding + clipping)), rounding, clipping
 
 
 def says(opened: OpenCapture, selection: Selection) -> str:
     """The selected cell in one sentence, for screen readers."""
-    value = float(
-        opened.table(selection.stat, selection.grid)[
-            opened.names.index(selection.layer), selection.step
-        ]
-    )
+    row = opened.table(selection.stat, selection.base, selection.own)[
+        opened.names.index(selection.layer)
+    ]
+    value = float(row[selection.step])
     statistic = STATISTICS[selection.stat]
     t = opened.capture.timesteps[selection.step]
     return (
@@ -65,23 +69,43 @@ def facts(opened: OpenCapture, selection: Selection, grid: Levels) -> dict[str, 
     index = opened.capture.index[selection.layer]
     layer, stats = opened.capture.layers[index], opened.capture[selection.layer]
     here = stats.at(selection.step)
-    ratio, rounding, clipping = noise(here, grid)
+    ratio, *parts = noise(here, grid)
     shape = f", weight {' x '.join(map(str, layer.shape))}" if layer.shape else ""
     t = opened.capture.timesteps[selection.step]
-    low, high = grid.limits
-    used = _used(here, low, high, grid)
     return {
         "title": selection.layer,
         "text": f"{layer.kind}{shape}, input at timestep {t:g} ({here.count:,} values)",
-        "items": [
-            _tile("Least to greatest", f"{number(here.min)} to {number(here.max)}", "units"),
-            _tile("Standard deviation", number(here.std), "units"),
-            _tile("Grid step", number(grid.scale), "units"),
-            _tile("Levels in use", f"{used} of {2**grid.bits}", "levels"),
-            _tile("Predicted SQNR", f"{ratio:.1f}", "dB"),
-            _tile("Rounding / clipping", f"{rounding:.0f} / {clipping:.0f}", "% of the error"),
-        ],
+        "items": [*_values(stats, here, selection), *_errors(here, grid, ratio, *parts)],
     }
+
+
+def _values(stats: LayerStats, here: ActivationStats, selection: Selection) -> list[dict[str, str]]:
+    """What the values themselves are like."""
+    low, high = quantiles(here.histogram.counts, here.histogram.edges, SHARES[[0, -1]])
+    outliers = float(outlier_share(stats, selection.grid)[selection.step])
+    tails = float(kurtosis(stats, selection.grid)[selection.step])
+    return [
+        _tile("Least to greatest", f"{number(here.min)} to {number(here.max)}", "units"),
+        _tile("0.1th to 99.9th percentile", f"{number(low)} to {number(high)}", "units"),
+        _tile("Standard deviation", number(here.std), "units"),
+        _tile("Beyond 3 deviations", number(outliers), "%", "normal: 0.27 %"),
+        _tile("Tail weight", number(tails), "(kurtosis)", "normal: 3"),
+    ]
+
+
+def _errors(
+    here: ActivationStats, grid: Levels, ratio: float, rounding: float, clipping: float
+) -> list[dict[str, str]]:
+    """What the drawn grid does to them."""
+    total = rounding + clipping or 1.0
+    used = _used(here, *grid.limits, grid)
+    shares = [f"{100 * part / total:.0f} % of the squared error" for part in (rounding, clipping)]
+    return [
+        _tile("Grid step", number(grid.scale), "units", f"{used} of {2**grid.bits} levels in use"),
+        _tile("Rounding error", number(rounding**0.5), "units, RMS", shares[0]),
+        _tile("Clipping error", number(clipping**0.5), "units, RMS", shares[1]),
+        _tile("Predicted SQNR", f"{ratio:.1f}", "dB", "of the grid drawn below"),
+    ]
 
 
 def _used(here: ActivationStats, low: float, high: float, grid: Levels) -> int:
@@ -90,8 +114,8 @@ def _used(here: ActivationStats, low: float, high: float, grid: Levels) -> int:
     return int(last - first) + 1
 
 
-def _tile(name: str, value: str, unit: str) -> dict[str, str]:
-    return {"name": name, "value": value, "unit": unit}
+def _tile(name: str, value: str, unit: str, note: str = "") -> dict[str, str]:
+    return {"name": name, "value": value, "unit": unit, "note": note}
 
 
 def table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
@@ -130,7 +154,9 @@ def table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
 def time_table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
     """The row of the heatmap that is selected, as numbers."""
     statistic = STATISTICS[selection.stat]
-    row = opened.table(selection.stat, selection.grid)[opened.names.index(selection.layer)]
+    row = opened.table(selection.stat, selection.base, selection.own)[
+        opened.names.index(selection.layer)
+    ]
     timesteps = opened.capture.timesteps
     return {
         "caption": f"{statistic.title} of {selection.layer} at every timestep",

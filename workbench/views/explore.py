@@ -11,19 +11,20 @@ import numpy as np
 
 from analysis.errors import UserError
 from workbench.captures import OpenCapture
-from workbench.components import facts, plot, table
+from workbench.components import clip_plot, facts, plot, table
 from workbench.figures.channels import channels
 from workbench.figures.heatmap import heatmap
 from workbench.figures.histogram import histogram
-from workbench.page import Page, Updates, setting
-from workbench.selection import BITS, ESTIMATORS, KINDS, Selection
+from workbench.grids import clipped
+from workbench.page import NothingToDo, Page, Updates, setting
+from workbench.selection import KINDS, Selection
 from workbench.session import Session
 from workbench.statistics import STATISTICS
-from workbench.views import cell
+from workbench.views import cell, grid_controls
+from workbench.views.grid_controls import ESTIMATOR_TITLES, GridControls
 
-ESTIMATOR_TITLES = {"minmax": "Min-max", "percentile": "Percentile 99.99", "lp": "Least Lp error"}
 KIND_TITLES = {"all": "All", "conv": "Convolutions", "linear": "Linear", "attention": "Attention"}
-CONTROLS = ("stat", "kind", "bits", "symmetric", "estimator", "scope", "log", "find")
+CONTROLS = ("stat", "kind", "scope", "log", "find")
 
 
 class Explore:
@@ -45,7 +46,9 @@ class Explore:
         with gr.Accordion("The same numbers as tables", open=False):
             self.numbers = table(elem_id="cell-numbers")
             self.over_time = table(elem_id="layer-numbers")
-        self.detail = [self.facts, self.histogram, self.channels, self.numbers, self.over_time]
+            self.own = table(elem_id="own-grids")
+        cells = [self.facts, self.histogram, self.channels, self.numbers, self.over_time]
+        self.detail = [*cells, *self.grid.outputs, self.own]
         self.controls = [getattr(self, name) for name in CONTROLS]
         self.rest = [self.explanation, self.map, *self.controls]
 
@@ -62,29 +65,16 @@ class Explore:
             )
         self.explanation = facts(elem_id="stat-says")
         self.map = plot(elem_id="heatmap", min_height=300)
+        gr.Markdown("#### What if the grid were another?", elem_classes="wb-small")
+        self.grid = GridControls()
 
     def _build_cell(self) -> None:
         self.facts = facts(elem_id="cell")
-        self.histogram = plot(elem_id="histogram", min_height=330)
-        with gr.Row():
-            self.bits = gr.Radio(
-                list(BITS),
-                label="Grid: bits",
-                elem_classes="wb-bits",
-                scale=2,
-                elem_id="bits",
-                min_width=230,
-            )
-            titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
-            self.estimator = gr.Dropdown(
-                titles, label="Clip limits from", elem_id="estimator", min_width=150
-            )
+        self.histogram = clip_plot(elem_id="histogram", min_height=330)
         with gr.Row(elem_classes="wb-tight"):
             scopes = [("all timesteps", "all"), ("this timestep only", "step")]
-            self.scope = gr.Radio(scopes, label="Grid fits", elem_id="scope", min_width=220)
-            with gr.Column(min_width=150):
-                self.symmetric = gr.Checkbox(label="Symmetric around 0")
-                self.log = gr.Checkbox(label="Logarithmic count")
+            self.scope = gr.Radio(scopes, label="Drawn grid fits", elem_id="scope", scale=3)
+            self.log = gr.Checkbox(label="Logarithmic count", min_width=120)
         gr.Markdown("#### Range of each channel", elem_classes="wb-small")
         self.channels = plot(elem_id="channels", min_height=210)
 
@@ -96,35 +86,46 @@ class Explore:
             page.on(control.input, setting(name), [control], overview)
         page.on(self.find.input, _find, [self.find], overview)
         page.on_part(self.map.select, _choose_cell, self.detail)
+        page.on_part(self.own.select, _choose_layer, self.detail)
+        page.on_part(self.histogram.drag, _drag, [self.facts, self.histogram])
+        page.on_part(self.histogram.clip, _clip, overview)
+        self.grid.wire(page, overview)
 
     def paint(self, session: Session) -> Updates:
         """The selected cell, and the heatmap if it has changed."""
         selection, opened = session.selection, session.opened
         stats = opened.capture[selection.layer].at(selection.step)
-        levels = cell.levels(opened, selection)
-        return {
-            **self._paint_controls(selection),
-            **self._paint_map(session),
+        ends = cell.ends(opened, selection)
+        levels, window = cell.levels(selection, ends), cell.window(opened, selection)
+        drawn = {
             self.facts: cell.facts(opened, selection, levels),
-            self.histogram: histogram(stats, levels, cell.window(opened, selection), selection.log),
+            self.histogram: histogram(
+                stats, levels, window, selection.log, ends, selection.grid.symmetric
+            ),
+        }
+        if session.drawn.pop("dragging", False):
+            return drawn
+        return {
+            **drawn,
+            **{getattr(self, name): getattr(selection, name) for name in CONTROLS},
+            **self.grid.paint(opened, selection),
+            **self._paint_map(session),
             self.channels: channels(stats, cell.seam(opened, selection.layer)),
             self.numbers: cell.table(opened, selection),
             self.over_time: cell.time_table(opened, selection),
+            self.own: grid_controls.own_table(opened, selection),
         }
-
-    def _paint_controls(self, selection: Selection) -> Updates:
-        return {getattr(self, name): getattr(selection, name) for name in CONTROLS}
 
     def _paint_map(self, session: Session) -> Updates:
         selection, opened = session.selection, session.opened
         statistic = STATISTICS[selection.stat]
-        grid = selection.grid if statistic.uses_grid else None
-        state = (opened.key, selection.stat, selection.kind, selection.find, grid)
+        grids = (selection.base, selection.own) if statistic.uses_grid else None
+        state = (opened.key, selection.stat, selection.kind, selection.find, grids)
         if session.drawn.get("map") == state:
             return {}
         session.drawn["map"] = state
         rows = visible_rows(opened, selection)
-        values = opened.table(selection.stat, selection.grid)[rows]
+        values = opened.table(selection.stat, selection.base, selection.own)[rows]
         names = [opened.names[i] for i in rows]
         return {
             self.map: heatmap(
@@ -170,3 +171,24 @@ def _choose_cell(session: Session, layer: Any, index: Any) -> None:
     if layer in session.opened.names and isinstance(index, list) and len(index) == 2:
         step = max(0, min(session.opened.steps - 1, int(index[1])))
         session.selection = replace(session.selection, layer=layer, step=step)
+
+
+def _choose_layer(session: Session, layer: Any, index: Any) -> None:
+    if layer not in session.opened.names:
+        raise NothingToDo
+    session.selection = replace(session.selection, layer=layer)
+
+
+def _clip(session: Session, value: Any, index: Any) -> None:
+    ends = value if isinstance(value, list) and len(value) == 2 else [None]
+    if not all(type(end) in (int, float) for end in ends):
+        raise NothingToDo
+    session.selection = clipped(session.selection, *ends)
+
+
+def _drag(session: Session, value: Any, index: Any) -> None:
+    _clip(session, value, index)
+    session.drawn["dragging"] = True  # the map waits until the handle is let go
+
+
+__all__ = ["ESTIMATOR_TITLES", "Explore", "visible_rows"]

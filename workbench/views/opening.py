@@ -126,7 +126,12 @@ def show(session: Session, opened: OpenCapture) -> None:
     """Make a capture the one that the visitor looks at; the settings stay."""
     start = first_selection(opened)
     session.selection = replace(
-        session.selection, layer=start.layer, step=start.step, shortcut=start.shortcut, find=""
+        session.selection,
+        layer=start.layer,
+        step=start.step,
+        shortcut=start.shortcut,
+        find="",
+        own=(),
     )
     session.selection = _visible(session.selection, opened)
     session.opened = opened

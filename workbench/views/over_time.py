@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from analysis.quant.whatif import estimate_range, predict_sqnr_db
+from analysis.quant.whatif import predict_sqnr_db
 from analysis.records import Array, LayerStats
 from workbench.components import facts, plot, table
 from workbench.figures.over_time import PLOTS, calibration_error
-from workbench.figures.style import number
+from workbench.figures.style import UNITS, number
+from workbench.grids import BITS, ESTIMATORS
+from workbench.grids import setting as grid_setting
 from workbench.page import Page, Updates, setting
-from workbench.selection import BITS, ESTIMATORS, Selection
+from workbench.selection import Selection
 from workbench.session import Session
-from workbench.statistics import Grid, range_drift
-from workbench.views.explore import ESTIMATOR_TITLES
+from workbench.statistics import Grid, quantiles, range_drift
+from workbench.views.grid_controls import ESTIMATOR_TITLES
+from workbench.whatif import range_of
 
 TITLES = {
     "ridge": "Ridges",
@@ -34,6 +38,10 @@ READING = {
     "boxes": "Every box shows how wide the channels' ranges are at one timestep: middle half in "
     "the box, extremes at the whiskers. Boxes that rise or sink are what PTQ4DM reported.",
 }
+
+
+GRID = ("bits", "estimator", "symmetric")
+SHARES = np.array([0.001, 0.25, 0.5, 0.75, 0.999])
 
 
 class OverTime:
@@ -62,19 +70,27 @@ class OverTime:
                     )
                     titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
                     self.estimator = gr.Dropdown(titles, label="Clip limits from", min_width=140)
-                self.log = gr.Checkbox(label="Logarithmic count")
+                with gr.Row(elem_classes="wb-tight"):
+                    self.symmetric = gr.Checkbox(label="Symmetric around 0", min_width=150)
+                    self.log = gr.Checkbox(label="Logarithmic count", min_width=150)
                 self.says = facts(elem_id="calibration-says")
                 self.error = plot(elem_id="calibration-error", min_height=330)
-        with gr.Accordion("The same numbers as a table", open=False):
+        with gr.Accordion("The same numbers as tables", open=False):
             self.numbers = table(elem_id="time-numbers")
-        self.detail = [self.facts, self.reading, self.moving, self.says, self.error, self.numbers]
-        self.rest = [self.plot, self.bits, self.estimator, self.log]
+            self.values = table(elem_id="time-values")
+        drawn = [self.facts, self.reading, self.moving, self.says, self.error]
+        grid = [getattr(self, name) for name in GRID]
+        self.detail = [*drawn, self.numbers, self.values, *grid]
+        self.rest = [self.plot, self.log]
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
-        for name in ("plot", "bits", "estimator", "log"):
+        for name in ("plot", "log"):
             control = getattr(self, name)
             page.on(control.input, setting(name), [control], self.detail)
+        for name in GRID:
+            control = getattr(self, name)
+            page.on(control.input, grid_setting(name), [control], self.detail)
 
     def paint(self, session: Session) -> Updates:
         """The selected layer."""
@@ -84,9 +100,8 @@ class OverTime:
         curves = opened.remembered(key, lambda: calibration_curves(stats, selection, timesteps))
         draw = PLOTS[selection.plot]
         return {
+            **{getattr(self, name): getattr(selection.grid, name) for name in GRID},
             self.plot: selection.plot,
-            self.bits: selection.bits,
-            self.estimator: selection.estimator,
             self.log: selection.log,
             self.facts: drift_facts(selection.layer, stats, timesteps),
             self.reading: {"text": READING[selection.plot]},
@@ -94,27 +109,37 @@ class OverTime:
             self.says: curves_say(curves, timesteps, selection),
             self.error: calibration_error(curves, timesteps, selection.step),
             self.numbers: curve_table(selection.layer, curves, timesteps),
+            self.values: value_table(selection.layer, stats, timesteps),
         }
 
 
 def calibration_curves(
     stats: LayerStats, selection: Selection, timesteps: Array
 ) -> dict[str, Array]:
-    """Predicted SQNR in dB [T] for a grid of each step's own, of all steps, of the selected."""
-    how = (selection.bits, selection.symmetric, selection.estimator)
-    own = [float(predict_sqnr_db(stats.at(i), *how)) for i in range(len(timesteps))]
-    at_step = estimate_range(stats.at(selection.step), *how)
-    t = timesteps[selection.step]
+    """Predicted SQNR in dB [T] for a grid of each step's own, of all steps, of the selected.
+
+    A fourth curve shows a range that was drawn by hand.
+    """
+    drawn, grid = selection.grid.clip, replace(selection.grid, clip=None)
+    how = (grid.bits, grid.symmetric, grid.estimator)
+    steps = [stats.at(i) for i in range(len(timesteps))]
+    own = [float(predict_sqnr_db(s, *how, clip=range_of(s, grid))) for s in steps]
+    ranges = {
+        "one grid, calibrated over all timesteps": range_of(stats.total, grid),
+        f"one grid, calibrated at t = {timesteps[selection.step]:g} only": range_of(
+            steps[selection.step], grid
+        ),
+        **({} if drawn is None else {"the range drawn by hand": drawn}),
+    }
     return {
         "a grid of its own for every timestep": np.array(own),
-        "one grid, calibrated over all timesteps": predict_sqnr_db(stats, *how),
-        f"one grid, calibrated at t = {t:g} only": predict_sqnr_db(stats, *how, clip=at_step),
+        **{name: predict_sqnr_db(stats, *how, clip=clip) for name, clip in ranges.items()},
     }
 
 
 def curves_say(curves: dict[str, Array], timesteps: Array, selection: Selection) -> dict[str, str]:
     """The worst that one step's grid does to another, in a sentence."""
-    own, everything, one = curves.values()
+    own, everything, one = list(curves.values())[:3]
     loss = np.where(np.isfinite(own) & np.isfinite(one), own - one, 0)
     worst = int(np.argmax(loss))
     shared = np.where(np.isfinite(own) & np.isfinite(everything), own - everything, 0)
@@ -166,4 +191,23 @@ def curve_table(layer: str, curves: dict[str, Array], timesteps: Array) -> dict[
             *({"title": name, "unit": "dB"} for name in curves),
         ],
         "rows": [[float(t), *row] for t, *row in zip(timesteps, *finite, strict=True)],
+    }
+
+
+def value_table(layer: str, stats: LayerStats, timesteps: Array) -> dict[str, Any]:
+    """What the plots of the values show, number by number."""
+    q = quantiles(stats.histogram.counts, stats.histogram.edges, SHARES)  # [T, 5]
+    widths = stats.channel_max - stats.channel_min  # [T, C]
+    boxes = np.percentile(widths, [0, 25, 50, 75, 100], axis=1).T  # [T, 5]
+    named = [f"{100 * share:g} %" for share in SHARES]
+    channels = ("narrowest", "25 %", "middle", "75 %", "widest")
+    rows = np.column_stack([timesteps, stats.min, q, stats.max, boxes])
+    return {
+        "caption": f"Values of {layer} in {UNITS}: extremes, percentiles, ranges of channels",
+        "columns": [
+            {"title": "Timestep t"},
+            *({"title": title} for title in ("Least", *named, "Greatest")),
+            *({"title": f"Channel range, {title}"} for title in channels),
+        ],
+        "rows": [[float(v) if np.isfinite(v) else None for v in row] for row in rows],
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.captures import OpenCapture
 from workbench.components import facts, plot, table
-from workbench.figures.shortcuts import halves, reaches, scales
+from workbench.figures.shortcuts import gains, halves, reaches, scales
 from workbench.figures.style import number
 from workbench.page import Page, Updates, setting
 from workbench.selection import Selection
@@ -43,17 +43,15 @@ class Shortcuts:
                 self.halves = plot(elem_id="halves", min_height=340)
                 self.log = gr.Checkbox(label="Logarithmic share")
                 self.reaches = plot(elem_id="reaches", min_height=190)
-            with gr.Column(scale=5, min_width=340):
-                self.small = plot(elem_id="small-half", min_height=300)
                 self.whole = plot(elem_id="whole-input", min_height=300)
-        self.detail = [
-            self.table,
-            self.facts,
-            self.halves,
-            self.reaches,
-            self.small,
-            self.whole,
-        ]
+            with gr.Column(scale=5, min_width=340):
+                self.inputs = plot(elem_id="small-half", min_height=300)
+                self.weights = plot(elem_id="weight-halves", min_height=300)
+                self.slices = facts(elem_id="weights-say")
+        with gr.Accordion("The same numbers as a table", open=False):
+            self.numbers = table(elem_id="shortcut-numbers")
+        self.plots = [self.halves, self.reaches, self.inputs, self.weights, self.whole]
+        self.detail = [self.table, self.facts, *self.plots, self.slices, self.numbers]
         self.rest = [self.log]
 
     def wire(self, page: Page) -> None:
@@ -67,24 +65,24 @@ class Shortcuts:
         reports = reports_at(opened, selection.step)
         report = chosen(reports, selection)
         if report is None:
-            empty = [self.table, self.halves, self.reaches, self.small, self.whole]
-            return {**dict.fromkeys(empty), self.facts: NONE, self.log: selection.log}
+            return {**dict.fromkeys(self.detail), self.facts: NONE, self.log: selection.log}
         h, skip = (
             opened.capture[f"{report.layer}#{tap}"].at(selection.step) for tap in ("h", "skip")
         )
         narrow = "skip" if report.range_skip <= report.range_h else "h"
+        inputs = input_gain(opened, report.layer, selection.step)
+        weights = slices_of(session, report)
         return {
             self.log: selection.log,
             self.table: report_table(reports, report.layer),
             self.facts: verdict(report, narrow),
             self.halves: halves(h, skip, selection.log),
             self.reaches: reaches(h, skip),
-            self.small: scales(
-                report.sqnr_db_small_half_joint,
-                report.sqnr_db_small_half_split,
-                f"narrow half ({narrow})",
-            ),
+            self.inputs: gains(inputs, "halves of the input"),
+            self.weights: None if weights is None else gains(weights, "slices of the weight"),
+            self.slices: slices_say(session.opened, weights),
             self.whole: scales(report.sqnr_db_joint, report.sqnr_db_split, "whole input"),
+            self.numbers: gain_table(report.layer, inputs, weights),
         }
 
 
@@ -115,9 +113,9 @@ def verdict(report: Any, narrow: str) -> dict[str, Any]:
         )
     else:
         text = (
-            f"Not bimodal at t = {report.timestep:g}: the tests do not find two separate humps. "
-            f"A second scale still changes the narrow half ({narrow}) from {joint:.1f} to "
-            f"{split:.1f} dB at 4 bits."
+            f"Not bimodal at t = {report.timestep:g}: {_doubts(report)}. A second scale changes "
+            f"the narrow half ({narrow}) from {joint:.1f} to {split:.1f} dB at 4 bits all the "
+            "same."
         )
     return {
         "title": report.layer,
@@ -136,6 +134,91 @@ def verdict(report: Any, narrow: str) -> dict[str, Any]:
             _tile("Gain of a second scale", number(split - joint), "dB", "narrow half, 4 bits"),
         ],
     }
+
+
+def _doubts(report: Any) -> str:
+    """Which of the two tests sees one hump, in words."""
+    from analysis.shortcuts import SEPARATED, SIGNIFICANT
+
+    doubts = []
+    if not report.dip_p < SIGNIFICANT:
+        doubts.append(f"the dip test finds one hump likely enough (p = {number(report.dip_p)})")
+    if not report.ashman_d > SEPARATED:
+        doubts.append(f"the halves' channels overlap (Ashman's D = {number(report.ashman_d)})")
+    return " and ".join(doubts)
+
+
+def input_gain(opened: OpenCapture, layer: str, step: int) -> Any:
+    """What two scales gain for each half of a concatenated input."""
+    from analysis.shortcut_split import activation_gain
+
+    shortcut = next(s for s in opened.capture.shortcuts if s.layer == layer)
+    return opened.remembered(
+        ("input gain", layer, step), lambda: activation_gain(opened.capture, shortcut, step)
+    )
+
+
+def slices_of(session: Session, report: Any) -> Any:
+    """What two scales gain for the weight slices; `None` if the weight is not at hand.
+
+    A capture says itself which model it is of. Only models that this page opened are looked
+    into: a stranger's capture must not choose what is read from this machine.
+    """
+    from analysis.models.weight_file import is_bundled
+
+    opened = session.opened
+    model, layer = opened.capture.model, report.layer
+    if model != session.model_name and not is_bundled(model):
+        return None
+    wanted = opened.capture.layers[opened.capture.index[layer]].shape
+    return opened.remembered(
+        ("weight gain", layer), lambda: _weight_gain(model, layer, report.channels_h, wanted)
+    )
+
+
+def _weight_gain(model: str, layer: str, seam: int, shape: tuple[int, ...]) -> Any:
+    from analysis.models.weight_file import read_weight
+    from analysis.shortcut_split import weight_gain
+
+    weight = read_weight(model, layer)
+    return None if weight is None or weight.shape != shape else weight_gain(weight, seam)
+
+
+def slices_say(opened: OpenCapture, gain: Any) -> dict[str, str]:
+    """What the weights gain, or why that is not known."""
+    if gain is None:
+        return {
+            "text": f"The weights of {opened.capture.model} are not at hand: open the model beside "
+            "its capture to see what two scales do to the slices that meet h and skip."
+        }
+    by = {name: half.two[4] - half.one[4] for name, half in (("h", gain.h), ("skip", gain.skip))}
+    return {
+        "text": "The weight slices that meet h and skip, a grid for each output channel. At 4 bits "
+        f"two scales change the slice of h by {by['h']:+.1f} dB and that of skip by "
+        f"{by['skip']:+.1f} dB."
+    }
+
+
+def gain_table(layer: str, inputs: Any, weights: Any) -> dict[str, Any]:
+    """All curves, number by number."""
+    curves: dict[str, dict[int, float]] = {}
+    for of, gain in (("input", inputs), ("weight", weights)):
+        for name in ("h", "skip", "whole") if gain is not None else ():
+            for how in ("one", "two"):
+                title = f"{of}: {name}, {how} scale{'s' if how == 'two' else ''}"
+                curves[title] = getattr(getattr(gain, name), how)
+    return {
+        "caption": f"SQNR of {layer} under one scale and under two",
+        "columns": [{"title": "Bits"}, *({"title": title, "unit": "dB"} for title in curves)],
+        "rows": [
+            [bits, *(_finite(curve[bits]) for curve in curves.values())]
+            for bits in next(iter(curves.values()))
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _tile(name: str, value: str, unit: str, note: str) -> dict[str, str]:
@@ -170,7 +253,7 @@ def _row(report: Any) -> list[Any]:
         report.sqnr_db_small_half_joint[4],
         report.sqnr_db_small_half_split[4],
     )
-    ratio, dip, d, joint, split = (float(v) if np.isfinite(v) else None for v in numbers)
+    ratio, dip, d, joint, split = map(_finite, numbers)
     return [report.layer, ratio, dip, d, "yes" if report.bimodal else "no", joint, split]
 
 
