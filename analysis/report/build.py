@@ -210,8 +210,22 @@ def _words() -> str:
 
 
 def _pairs(caption: str, values: Mapping[str, Any]) -> str:
-    rows = [[name, _shown(value)] for name, value in values.items()]
+    rows = [[name, _shown(value)] for name, value in _flat(values)]
     return table(caption, ["Name", "Value"], rows)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as one list: `base.weight.bits`."""
+    out: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        name = f"{before}{key}"
+        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            value = {str(i + 1): item for i, item in enumerate(value)}
+        if isinstance(value, Mapping):
+            out += _flat(value, f"{name}.")
+        else:
+            out.append((name, value))
+    return out
 
 
 def _shown(value: Any) -> str:

@@ -148,3 +148,13 @@ def typical_widening(opened: OpenCapture, selection: Selection) -> str:
     """Median over all convolutions of widest by narrowest range."""
     rows = [widths(opened.capture[x.name]) for x in opened.layers if x.kind == "conv"]
     return number(float(np.median([row.max() / row.min() for row in rows if row.min() > 0])))
+
+
+@fact
+def cal_size(opened: OpenCapture, selection: Selection) -> str:
+    return str(selection.cal_size)
+
+
+@fact
+def cal_steps(opened: OpenCapture, selection: Selection) -> str:
+    return str(selection.cal_steps)

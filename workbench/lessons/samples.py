@@ -12,6 +12,14 @@ LATE_LAYER = {"layer": "down_blocks.0.resnets.1.conv2", "bits": "8"}
 MIDDLE_LAYER = {"layer": "up_blocks.2.resnets.3.conv2", "bits": "8"}
 
 
+DRAWN = {"samplers": "single.ndtc.tdac", "cal_size": "32", "cal_steps": "10"}
+
+
+def three_are_chosen(opened: OpenCapture, selection: Selection) -> bool:
+    """The samplers that the text explains, and no others, are ticked."""
+    return set(selection.samplers.split(".")) == {"single", "ndtc", "tdac"}
+
+
 def noisy_half_is_worse(opened: OpenCapture, selection: Selection) -> bool:
     """A grid from the noisy half is worse at its worst than one from the clear half."""
     noisy, clear = (worst_db(opened, selection, selection.layer, half) for half in halves(opened))
@@ -71,6 +79,38 @@ LESSONS.register("samples")(
                 at="over-time",
                 select={**MIDDLE_LAYER, "t": "140", "tab": "time", "plot": "bands"},
                 holds=lambda o, s: widest_inside(o, s) and more_lose_by_the_noisy_half(o, s),
+            ),
+            Step(
+                "Three ways to pick moments",
+                "“One timestep only” is what serves ordinary networks. NDTC, of PTQ4DM, "
+                "draws moments from a bell curve that leans towards the picture. TDAC, of EDA-DM, "
+                "prefers moments that resemble many others (density) or no other (diversity).",
+                "Press Draw; it runs the model for some seconds. Then the bars show how many of "
+                "{cal_size} samples each way has put at each of {cal_steps} moments.",
+                at="samplers",
+                select={**DRAWN, "t": "480", "tab": "calibration"},
+                holds=three_are_chosen,
+            ),
+            Step(
+                "What a set has not seen",
+                "Inside the network every noisy picture becomes a list of numbers, a point in a "
+                "space of many dimensions; here it is flattened. The faint points are runs that "
+                "are in no set. Coverage is the share of them that have a calibration sample "
+                "nearby: at full coverage nothing comes as a surprise.",
+                "Click the rows of the table of drawn sets. Where are the samples of “One "
+                "timestep only”, and which faint points are far from all of them?",
+                at="scatter",
+                select={**DRAWN, "t": "480", "tab": "calibration"},
+            ),
+            Step(
+                "Judge a set by what it does",
+                "No way of picking is best for every model, and a good name is no proof. What "
+                "counts is how little the quantized network's prediction changes, at every "
+                "moment. With “Use for Apply” the chosen set calibrates the next model "
+                "you make in Quantize.",
+                "Press Measure and compare the curves at both ends of the run. Lower is better.",
+                at="effect-says",
+                select={**DRAWN, "t": "480", "tab": "calibration"},
             ),
         ),
     )

@@ -36,7 +36,9 @@ class Taking:
             )
             with gr.Row(equal_height=False):
                 with gr.Column(min_width=280):
-                    self.runner = Runner("Writing the report", "Make both", "run-report")
+                    self.runner = Runner(
+                        "Writing the report", "Make report and recipe", "run-report"
+                    )
                 with gr.Column(min_width=280):
                     self.files = gr.File(
                         label="Download",
@@ -66,7 +68,7 @@ def files_of(session: Session) -> list[str]:
 
 
 def report_work(page: Page, session: Session) -> Work:
-    """The work behind "Make both"; `UserError` where there is no model."""
+    """The work behind the button; `UserError` where there is no model."""
     quantized, comparison = session.quantized, session.comparison
     if quantized is None:
         raise UserError("There is nothing to take along yet: open Quantize and press Apply first.")
