@@ -150,12 +150,17 @@ def most_sensitive(found: Sensitivity, count: int, bits: int = 8) -> dict[str, s
     Raises:
         UserError: for a count below 1, or where nothing was measured.
     """
+    return {glob.escape(name): text for name, text in raised(found, count, bits).items()}
+
+
+def raised(found: Sensitivity, count: int, bits: int = 8) -> dict[str, str]:
+    """As `most_sensitive`, by the layers' names."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise UserError(f"The number of layers must be a whole number of 1 or more; got {count!r}.")
     if not found.ranking:
         raise UserError("No layer was measured; allow more seconds.")
     coarse = [row for row in found.ranking if _coarser(row, bits)]
-    return {glob.escape(row.name): _raised(row, bits) for row in coarse[:count]}
+    return {row.name: _raised(row, bits) for row in coarse[:count]}
 
 
 def _coarser(row: LayerSensitivity, bits: int) -> bool:

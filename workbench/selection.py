@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -15,7 +16,7 @@ from workbench.samplers import read_counts, read_samplers
 from workbench.statistics import DEFAULT_STATISTIC, STATISTICS
 from workbench.whatif import GRANULARITIES, Grid, Own
 
-TABS = ("explore", "time", "shortcuts", "calibration", "quantize", "compare")
+TABS = ("explore", "time", "shortcuts", "calibration", "quantize", "compare", "sweep")
 KINDS = ("all", "conv", "linear", "attention")
 SCOPES = ("all", "step")
 TIME_PLOTS = ("ridge", "density", "bands", "boxes")
@@ -25,6 +26,10 @@ COUNTS_AS = ("bars", "lines")
 PROJECTIONS = ("pca", "tsne", "umap")
 MOST_SEED = 999_999
 MOST_REPEATS = 10
+
+SWEEP_PLANS = ("W8A8", "W6A6", "W4A8", "W4A4", "W8A32", "W4A32")
+SWEEP_COSTS = ("size", "bits", "seconds")
+SWEEP_GAINS = ("psnr", "ssim", "frechet")
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,17 @@ class Selection:
     counts_as: str = "bars"
     projection: str = "pca"
     repeats: int = 3
+    layer_seconds: int = 60  # to measure the sensitivity of layers
+    finalists: int = 3
+    apart: int = 8  # most sensitive layers that are kept at 8 bits
+    sweep_methods: str = "rtn.ptq4dm"
+    sweep_plans: str = "W8A8.W4A8"
+    sweep_sets: str = "own"  # calibrations
+    sweep_samples: int = 16
+    sweep_steps: int = 10
+    sweep_seconds: int = 120
+    sweep_x: str = "size"
+    sweep_y: str = "psnr"
 
     @property
     def base(self) -> Grid:
@@ -82,6 +98,17 @@ def one_of(choices: Any) -> Callable[[str], Any]:
 
     def read(text: str) -> Any:
         return next(choice for choice in choices if str(choice) == text)
+
+    return read
+
+
+def like(pattern: str) -> Callable[[str], str]:
+    """A reader that takes text of this form; what it names is known to other parts."""
+
+    def read(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(text)
+        return text
 
     return read
 
@@ -125,6 +152,17 @@ READERS: dict[str, Callable[[str], Any]] = {
     "counts_as": one_of(COUNTS_AS),
     "projection": one_of(PROJECTIONS),
     "repeats": whole(2, MOST_REPEATS),
+    "layer_seconds": whole(1, 3600),
+    "finalists": whole(0, 12),
+    "apart": whole(1, 64),
+    "sweep_methods": like(r"([a-z0-9-]{1,40}(\.[a-z0-9-]{1,40}){0,11})?"),
+    "sweep_plans": like(r"(W\d{1,2}A\d{1,2}(\.W\d{1,2}A\d{1,2}){0,11})?"),
+    "sweep_sets": like(r"([a-z0-9-]{1,40}(\.[a-z0-9-]{1,40}){0,11})?"),
+    "sweep_samples": whole(1, 1024),
+    "sweep_steps": whole(1, 1000),
+    "sweep_seconds": whole(1, 3600),
+    "sweep_x": one_of(SWEEP_COSTS),
+    "sweep_y": one_of(SWEEP_GAINS),
 }
 
 

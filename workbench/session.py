@@ -13,6 +13,7 @@ from workbench.captures import OpenCapture
 from workbench.lab import Lab
 from workbench.memory import give_back, held
 from workbench.selection import Selection
+from workbench.swept import Swept
 
 MOST_SESSIONS = 64
 MOST_BYTES = 2 * 2**30  # of captures that visitors brought, and of their results
@@ -38,6 +39,7 @@ class Session:
     overrides: dict[str, str] = field(default_factory=dict)  # layer -> plan text such as W8A8
     calibration: Any = None  # a CalibrationSet of the lab that Apply shall use
     lab: Lab = field(default_factory=Lab)
+    swept: Swept = field(default_factory=Swept)
     drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
     born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)

@@ -128,6 +128,7 @@ FIRST_PARTS = {
     "calibration": "#counts .plot[data-rev]",
     "quantize": "#layer-sqnr .plot[data-rev]",
     "compare": "#comparison h3",
+    "sweep": "#row-says h3",
 }
 
 

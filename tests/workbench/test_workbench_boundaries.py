@@ -23,8 +23,11 @@ FIGURES = "\n".join(
         "channels",
         "heatmap",
         "histogram",
+        "learning",
         "over_time",
+        "pareto",
         "results",
+        "sensitivity",
         "shortcuts",
         "style",
     )

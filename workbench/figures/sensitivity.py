@@ -1,0 +1,73 @@
+"""How much every layer, quantized alone, disturbs the predicted noise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.records import Array
+from workbench.figures.heatmap import block_ticks
+from workbench.figures.results import KINDS
+from workbench.figures.style import ORANGE, Figure, axis, figure, packed, plain
+
+
+def sensitivity(
+    names: Sequence[str], kinds: Sequence[str], decibels: Array, kept: Collection[str] = ()
+) -> Figure:
+    """SQNR in dB [L] in execution order, the most sensitive lowest; NaN is not measured.
+
+    Args:
+        kept: layers with a ring around their point.
+    """
+    shown = [i for i, value in enumerate(decibels) if np.isfinite(value)]
+    data = [
+        _points(names, decibels, [i for i in shown if kinds[i] == kind], kind) for kind in KINDS
+    ]
+    ringed = [i for i in shown if names[i] in kept]
+    data = [trace for trace in data if trace["x"]] + ([_rings(decibels, ringed)] if ringed else [])
+    ticks, labels = block_ticks(names)
+    return figure(
+        data,
+        f"Signal-to-noise ratio of the predicted noise with one layer quantized, {len(shown)} of "
+        f"{len(names)} layers",
+        380,
+        showlegend=True,
+        margin={"l": 56, "r": 12, "t": 40, "b": 90},
+        xaxis={
+            "tickvals": ticks,
+            "ticktext": labels,
+            "tickangle": -35,
+            "showgrid": False,
+            "range": [-1, len(names)],
+        },
+        yaxis=axis("SQNR of the predicted noise (dB)"),
+    )
+
+
+def _points(names: Sequence[str], values: Array, rows: list[int], kind: str) -> dict[str, Any]:
+    colour, symbol = KINDS[kind]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": rows,
+        "y": packed(np.asarray(values, dtype=float)[rows]),
+        "customdata": [names[i] for i in rows],
+        "text": [plain(names[i]) for i in rows],
+        "name": {"attention": "attention operand"}.get(kind, kind),
+        "marker": {"color": colour, "symbol": symbol, "size": 7},
+        "hovertemplate": "%{text}<br>%{y:.1f} dB when quantized alone<extra></extra>",
+    }
+
+
+def _rings(values: Array, rows: list[int]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": rows,
+        "y": packed(np.asarray(values, dtype=float)[rows]),
+        "name": "kept at 8 bits by the button",
+        "marker": {"color": ORANGE, "symbol": "circle-open", "size": 14, "line": {"width": 2}},
+        "hoverinfo": "skip",
+    }
