@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 _lock = threading.Lock()
+_loaded = threading.Event()
 
 
 def load_heavy() -> None:
@@ -15,3 +16,9 @@ def load_heavy() -> None:
         import analysis.methods
         import analysis.models.load
         import analysis.quant.run  # noqa: F401
+    _loaded.set()
+
+
+def is_loaded() -> bool:
+    """Whether what runs models is there already, so that asking for it takes no time."""
+    return _loaded.is_set()

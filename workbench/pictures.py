@@ -22,10 +22,38 @@ def grid(pictures: Array) -> Array:
 
 def difference(reference: Array, candidate: Array, gain: float) -> Array:
     """Signed difference, `gain` times: white where equal, orange brighter, blue darker."""
-    change = (candidate - reference)[:MOST_SHOWN].mean(axis=1)  # [N, H, W]
-    amount = np.clip(np.abs(change) * gain, 0, 1)[..., None]
-    ink = np.where((change > 0)[..., None], ABOVE, BELOW)
-    return tiled(np.round(255 + amount * (ink - 255.0)).astype(np.uint8))
+    return tiled(signed((candidate - reference)[:MOST_SHOWN], gain))
+
+
+def signed(change: Array, gain: float) -> Array:
+    """Signed values [..., C, H, W] as colours [..., H, W, 3] of bytes; full colour at 1 / gain.
+
+    The map is centred on 0, which is white; channels are averaged.
+    """
+    mean = change.mean(axis=-3)  # [..., H, W]
+    amount = np.clip(np.abs(mean) * gain, 0, 1)[..., None]
+    ink = np.where((mean > 0)[..., None], ABOVE, BELOW)
+    return np.round(255 + amount * (ink - 255.0)).astype(np.uint8)
+
+
+def noisy(x: Array) -> Array:
+    """x_t [..., C, H, W] as colours [..., H, W, 3] of bytes.
+
+    One or three channels are pictures in [-1, 1], of which the noise beyond is cut off. More are
+    a latent: its first three channels, grey at 0 and full at the greatest of all values.
+    """
+    latent = x.shape[-3] not in (1, 3)
+    top = max(float(np.abs(x).max()), 1e-12) if latent else 1.0
+    return np.round(255 * np.clip(_rgb(x) / top / 2 + 0.5, 0, 1)).astype(np.uint8)
+
+
+def strip(frames: Array) -> Array:
+    """Frames [T, K, H, W, 3] below each other, the K pictures of one side by side."""
+    count, several, height, width, _ = frames.shape
+    rows = np.zeros((count, height, several * (width + 1) - 1, 3), dtype=np.uint8)
+    for k in range(several):
+        rows[:, :, k * (width + 1) : k * (width + 1) + width] = frames[:, k]
+    return rows.reshape(count * height, -1, 3)
 
 
 def tiled(tiles: Array) -> Array:
@@ -48,6 +76,6 @@ def data_address(picture: Array) -> str:
 
 
 def _rgb(pictures: Array) -> Array:
-    """[N, C, H, W] to [N, H, W, 3]; one channel becomes grey, further ones are left out."""
-    last = np.moveaxis(pictures, 1, -1)
+    """[..., C, H, W] to [..., H, W, 3]; one channel becomes grey, further ones are left out."""
+    last = np.moveaxis(pictures, -3, -1)
     return np.repeat(last[..., :1], 3, axis=-1) if last.shape[-1] < 3 else last[..., :3]

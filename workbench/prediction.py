@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.quant.plan import QuantPlan
-from analysis.quant.whatif import predict_sqnr_db
-from analysis.records import Array, LayerRef
+from analysis.quant.scheme import QuantScheme
+from analysis.quant.whatif import predict_sqnr_db, sqnr_db
+from analysis.records import ActivationStats, Array, LayerRef
 from workbench.captures import OpenCapture
-from workbench.selection import Selection
+from workbench.recipe import overrides_of, plan_of
+from workbench.session import Session
+
+__all__ = ["PlannedLayers", "plan_of", "planned", "predicted"]
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,14 @@ class PlannedLayers:
     first_layer: str
     last_layer: str
 
+    @classmethod
+    def of(cls, opened: OpenCapture) -> PlannedLayers:
+        return cls(opened.layers, opened.first_layer, opened.last_layer)
 
-def plan_of(selection: Selection) -> QuantPlan:
-    """The plan that the visitor has set in Quantize."""
-    return QuantPlan.parse(
-        selection.plan,
-        weight_estimator=selection.weight_estimator,
-        act_estimator=selection.act_estimator,
-        edge_bits=8 if selection.edges else None,
-    )
+
+def planned(session: Session) -> QuantPlan:
+    """The plan that is set in Quantize, with the layers that have bits of their own."""
+    return plan_of(session.selection, overrides_of(session))
 
 
 def predicted(opened: OpenCapture, plan: QuantPlan) -> Array:
@@ -38,13 +41,27 @@ def predicted(opened: OpenCapture, plan: QuantPlan) -> Array:
 
 
 def _predict(opened: OpenCapture, plan: QuantPlan) -> Array:
-    schemes = plan.resolve(PlannedLayers(opened.layers, opened.first_layer, opened.last_layer))
+    schemes = plan.resolve(PlannedLayers.of(opened))
+    split = {s.layer for s in opened.capture.shortcuts} if plan.split else set()
     out = []
     for name in opened.names:
         act = schemes[name].act
         if act is None:
             out.append(np.inf)
-        else:
-            total = opened.capture[name].total
-            out.append(float(predict_sqnr_db(total, act.bits, act.symmetric, act.estimator)))
+            continue
+        # One layer's bits are changed at a time: what is known of all others is looked up.
+        known = opened.remembered(("inputs", act, plan.split), dict)
+        if name not in known:
+            parts = [f"{name}#h", f"{name}#skip"] if name in split else [name]
+            known[name] = _of_parts([opened.capture[part].total for part in parts], act)
+        out.append(known[name])
     return np.array(out)
+
+
+def _of_parts(parts: list[ActivationStats], act: QuantScheme) -> float:
+    """SQNR in dB of a tensor whose parts have grids of their own."""
+    ratios = [float(predict_sqnr_db(p, act.bits, act.symmetric, act.estimator)) for p in parts]
+    if len(parts) == 1:
+        return ratios[0]
+    powers = np.array([p.count * (p.mean**2 + p.std**2) for p in parts])
+    return float(sqnr_db(powers.sum(), (powers / 10 ** (np.array(ratios) / 10)).sum()))

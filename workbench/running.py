@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -15,7 +17,9 @@ from workbench.page import Page, Updates, sent
 from workbench.session import Session
 
 LOOK = 0.2  # seconds between looks at a running job
+ASK = 1.0  # seconds between drawings of what it has found so far
 Prepare = Callable[..., Work]  # (session, *values) -> work; `UserError` for bad values
+Live = Callable[[Session], Updates]
 
 
 class Runner:
@@ -42,10 +46,12 @@ class Runner:
         inputs: Sequence[Any],
         also: Sequence[Any] = (),
         painted: Callable[[Session], Updates] = lambda session: {},
+        live: Live | None = None,
     ) -> None:
         """Start runs what `prepare` returns, in turn with all visitors' work.
 
-        `painted` fills the components `also`, which are on no tab, when the work has ended.
+        `painted` fills the components `also`, which are on no tab, when the work has ended;
+        `live` is asked once a second what else shall change while it runs.
         """
 
         async def run(request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
@@ -57,7 +63,8 @@ class Runner:
                 yield sent({page.notice: {"kind": "error", "text": str(error)}})
                 return
             try:
-                async for update in self._follow(page, job):
+                asked = partial(live, session) if live else None
+                async for update in self._follow(page, job, asked):
                     yield sent(update)
             finally:
                 if not job.over:
@@ -76,17 +83,23 @@ class Runner:
         )
         self.cancel.click(_cancel(page), queue=False, show_progress="hidden")
 
-    async def _follow(self, page: Page, job: Job) -> AsyncIterator[Updates]:
-        shown = None
+    async def _follow(
+        self, page: Page, job: Job, live: Callable[[], Updates] | None
+    ) -> AsyncIterator[Updates]:
+        shown, asked = None, time.monotonic()
         while not job.over:
             now = job.shown(page.jobs.place(job))
-            if now != shown:
+            more = {}
+            if live is not None and time.monotonic() - asked > ASK:
+                more, asked = live(), time.monotonic()
+            if now != shown or more:
                 shown = now
                 yield {
                     self.progress: now,
                     self.start: gr.Button(interactive=False),
                     self.cancel: gr.Button(interactive=True),
                     page.notice: None,
+                    **more,
                 }
             await asyncio.sleep(LOOK)
 

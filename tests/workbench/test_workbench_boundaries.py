@@ -24,6 +24,7 @@ FIGURES = "\n".join(
         "heatmap",
         "histogram",
         "learning",
+        "learning",
         "over_time",
         "pareto",
         "results",

@@ -6,11 +6,13 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from analysis.quant.phase import LossPoint
 from analysis.quant.whatif import predict_sqnr_db
 from workbench.figures import over_time, results, shortcuts
 from workbench.figures.channels import channels
 from workbench.figures.heatmap import block_of, block_ticks, heatmap, shortened
 from workbench.figures.histogram import Levels, histogram, levels_of
+from workbench.figures.learning import loss_table, losses
 from workbench.figures.style import number, packed, plain, spread, unpacked
 
 
@@ -40,7 +42,10 @@ def drawn(toy, stats):
         "reaches": shortcuts.reaches(h, skip),
         "scales": shortcuts.scales({4: 1.0}, {4: 9.0}, "whole input"),
         "layers": results.layer_sqnr(toy.names, ["conv", "linear", "conv"], np.array([1, 2, 3.0])),
-        "divergence": results.divergence([0.1, 0.2]),
+        "divergence": results.divergence({"a": [0.1, 0.2], "b": [0.2, 0.3]}),
+        "agreement": results.agreement({"a": 30.0}, {"a": 29.0}, {"a": 20.0}),
+        "error parts": results.error_parts([0.1, 0.2], [0.1, 0.1], [0.0, 0.2]),
+        "losses": losses([LossPoint("weights", "conv_in", i, 3, 1.0) for i in range(3)]),
         **{name: draw(stats, t, 1) for name, draw in over_time.PLOTS.items()},
     }
 
@@ -144,14 +149,55 @@ def test_one_scale_against_two_shows_both(toy):
 
 def test_layers_that_stay_float_are_left_out(toy):
     kinds = [layer.kind for layer in toy.layers]
-    figure = results.layer_sqnr(toy.names, kinds, np.array([np.inf, 5.0, 7.0]), [None, 4.0, 6.0])
-    predicted = {name for trace in figure["data"][:-1] for name in trace["customdata"]}
-    assert predicted == set(toy.names[1:])
-    assert figure["data"][-1]["y"] == [4.0, 6.0]
+    values = np.array([np.inf, 5.0, 7.0])
+    figure = results.layer_sqnr(toy.names, kinds, values, own=toy.names[:2])
+    *predicted, ringed = figure["data"]
+    assert {name for trace in predicted for name in trace["customdata"]} == set(toy.names[1:])
+    assert (ringed["x"], decoded(ringed["y"]).tolist()) == ([1], [5.0])
 
 
 def test_divergence_is_in_percent():
-    assert results.divergence([0.0, 0.25])["data"][0]["y"] == [0, 25]
+    first, second = results.divergence({"a": [0.0, 0.25], "<b>": [0.5]})["data"]
+    assert (first["x"], first["y"], second["y"]) == ([1, 2], [0, 25], [50])
+    assert second["name"] == "&lt;b&gt;"
+    assert first["line"] != second["line"]
+
+
+def test_both_parts_of_the_error_stand_beside_the_whole():
+    whole, fresh, inherited = results.error_parts([0.5], [0.25], [0.3])["data"]
+    assert [line["y"] for line in (whole, fresh, inherited)] == [[50], [25], [30]]
+    assert len({line["line"]["dash"] for line in (whole, fresh, inherited)}) == 3
+
+
+def test_layers_are_paired_where_both_numbers_are_known():
+    predicted = {"a": 10.0, "b": np.inf, "c": 30.0}
+    figure = results.agreement(predicted, {"a": 9.0, "b": 5.0}, {"a": 2.0, "c": np.inf, "d": 1.0})
+    diagonal, into, out = figure["data"]
+    assert (into["x"], into["y"], into["customdata"]) == ([10.0], [9.0], ["a"])
+    assert (out["x"], out["y"]) == ([10.0], [2.0])
+    assert diagonal["x"] == diagonal["y"] == [2.0, 10.0]
+
+
+def test_losses_stand_one_block_behind_the_other():
+    walks = (("weights", "a", 2.0), ("weights", "b", 4.0), ("scales", "a", 1.0))
+    points = [LossPoint(w, unit, i, 2, top / (i + 1)) for w, unit, top in walks for i in (0, 1)]
+    weights, scales = losses(points)["data"]
+    x, y = decoded(weights["x"]), decoded(weights["y"])
+    assert x[[0, 1, 3, 4]].tolist() == [0, 0.5, 1, 1.5]
+    assert y[[0, 1, 3, 4]].tolist() == [2, 1, 4, 2]
+    assert np.isnan(x[2])
+    assert np.isnan(y[2])
+    assert decoded(scales["x"]).tolist() == [2, 2.5]
+    assert loss_table(points)["rows"] == [
+        ["a", "weights", 2.0, 1.0],
+        ["b", "weights", 4.0, 2.0],
+        ["a", "scales", 1.0, 0.5],
+    ]
+
+
+def test_without_losses_nothing_is_drawn():
+    assert losses([]) is None
+    assert loss_table([]) is None
 
 
 def test_calibration_curves_match_the_library(toy, stats):

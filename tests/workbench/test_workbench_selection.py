@@ -29,8 +29,12 @@ def test_a_changed_selection_comes_back(toy):
         log=False,
         plot="bands",
         weight_bits=32,
-        act_estimator="percentile",
-        edges=False,
+        method="eda-dm",
+        preset="fast",
+        without="tdac,qdrop",
+        options="act_estimator=percentile:99.9;edge_bits=none",
+        look="quiz",
+        gain=8,
     )
     assert round_trip(changed, toy) == (changed, [])
 
@@ -58,6 +62,11 @@ def test_an_empty_address_is_the_first_selection(toy):
         ("bits", "4.0"),
         ("symmetric", "maybe"),
         ("tab", "<script>"),
+        ("method", "<script>"),
+        ("preset", "cheap"),
+        ("without", "a,,b"),
+        ("options", "iterations"),
+        ("gain", "3"),
         ("stat", "__class__"),
         ("shortcut", "conv_in"),
     ],

@@ -1,12 +1,15 @@
-// props.value = {mode, float, quantized, difference, captions}; see pictures.py.
+// props.value = {mode, figures, swipe}; see pictures.py.
 const root = element.querySelector('.wb-pictures');
-const [left, right, swipe] = root.querySelectorAll('figure');
+const figures = root.querySelector('.wb-figures'), swipe = root.querySelector('.wb-swipe');
 const handle = swipe.querySelector('input');
 
-function put(figure, source, caption) {
-  figure.querySelector('img').src = source;
-  figure.querySelector('img').alt = caption;
-  figure.querySelector('figcaption').textContent = caption;
+function figureOf({source, caption}) {
+  const figure = document.createElement('figure'), image = document.createElement('img');
+  const words = document.createElement('figcaption');
+  Object.assign(image, {src: source, alt: caption});
+  words.textContent = caption;
+  figure.append(image, words);
+  return figure;
 }
 
 function slide() {
@@ -19,17 +22,16 @@ function slide() {
 function draw() {
   const value = JSON.parse(props.value || 'null');
   root.hidden = !value;
-  if (!value) return;
-  const {captions} = value;
+  if (!value) { figures.replaceChildren(); return; }
   root.dataset.mode = value.mode;
-  put(left, value.float, captions.float);
-  if (value.mode === 'difference') put(right, value.difference, captions.difference);
-  else put(right, value.quantized, captions.quantized);
-  const [under, over] = swipe.querySelectorAll('img');
-  Object.assign(under, {src: value.float, alt: captions.float});
-  Object.assign(over, {src: value.quantized, alt: captions.quantized});
-  swipe.querySelector('figcaption').textContent = captions.swipe;
-  slide();
+  figures.replaceChildren(...(value.figures || []).map(figureOf));
+  if (value.swipe) {
+    const [under, over] = swipe.querySelectorAll('img');
+    Object.assign(under, {src: value.swipe.under, alt: 'Float'});
+    Object.assign(over, {src: value.swipe.over, alt: value.swipe.caption});
+    swipe.querySelector('figcaption').textContent = value.swipe.caption;
+    slide();
+  }
   root.dataset.rev = Number(root.dataset.rev || 0) + 1;
 }
 

@@ -1,7 +1,8 @@
-"""Two sets of pictures: side by side, under a swipe handle, or as their difference.
+"""Sets of pictures: side by side, or two of them under a swipe handle.
 
-The value is {mode, float, quantized, difference, captions} with PNG data addresses; `mode` is
-"side", "swipe" or "difference". The swipe handle is a native range input, so arrow keys move it.
+The value is {mode, figures: [{source, caption}], swipe: {under, over, caption}} with PNG data
+addresses; `mode` is "grid", "difference" or "swipe". The handle is a native range input, so arrow
+keys move it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from workbench.components.part import part
 pictures = part(
     """
 <div class="wb-pictures" hidden>
-  <figure class="wb-left"><img alt=""><figcaption></figcaption></figure>
-  <figure class="wb-right"><img alt=""><figcaption></figcaption></figure>
+  <div class="wb-figures"></div>
   <figure class="wb-swipe">
     <div><img alt=""><img alt=""><i></i></div>
     <input type="range" min="0" max="100" value="50" aria-label="Share of float pictures shown">

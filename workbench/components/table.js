@@ -10,10 +10,29 @@ function shown(value) {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
 }
 
-function cellOf(value) {
+// A cell that is {value, plan} holds bits that can be chosen: an empty choice follows the plan.
+function choiceOf(bits, {title, choices}, row, column) {
+  const select = document.createElement('select');
+  const plan = choices.find(([key]) => key === String(bits.plan));
+  select.append(new Option(`plan: ${plan ? plan[1] : bits.plan}`, ''));
+  for (const [key, label] of choices) select.append(new Option(label, key));
+  select.value = bits.value === null ? '' : String(bits.value);
+  select.setAttribute('aria-label', `${title} bits of ${value.keys[row]}`);
+  Object.assign(select.dataset, {cell: `${row} ${column}`, own: bits.value !== null});
+  for (const event of ['click', 'keydown']) select.addEventListener(event, e => e.stopPropagation());
+  select.addEventListener('change', () =>
+    trigger('input', {index: [value.keys[row], column], value: select.value}));
+  return select;
+}
+
+const isChoice = cell => cell !== null && typeof cell === 'object';
+const sortable = cell => (isChoice(cell) ? cell.value ?? cell.plan : cell);
+
+function cellOf(content, row, column) {
   const cell = document.createElement('td');
-  cell.textContent = shown(value);
-  if (typeof value === 'number') cell.className = 'wb-number';
+  if (isChoice(content)) cell.append(choiceOf(content, value.columns[column], row, column));
+  else cell.textContent = shown(content);
+  if (typeof content === 'number') cell.className = 'wb-number';
   return cell;
 }
 
@@ -40,7 +59,7 @@ function header(column, index) {
 
 function rowOf(index) {
   const {rows, keys, selected} = value, row = document.createElement('tr');
-  row.append(...rows[index].map(cellOf));
+  row.append(...rows[index].map((cell, column) => cellOf(cell, index, column)));
   if (!keys) return row;
   const pick = () => trigger('select', {index, value: keys[index]});
   row.tabIndex = 0;
@@ -75,9 +94,12 @@ function draw() {
   const indices = value.rows.map((_, index) => index);
   if (order) {
     const sign = order.up ? 1 : -1;
-    indices.sort((a, b) => sign * compare(value.rows[a][order.column], value.rows[b][order.column]));
+    indices.sort((a, b) => sign * compare(
+      sortable(value.rows[a][order.column]), sortable(value.rows[b][order.column])));
   }
+  const active = document.activeElement?.dataset?.cell; // a choice is not lost by making it
   body.replaceChildren(...indices.map(rowOf));
+  if (active) body.querySelector(`[data-cell="${active}"]`)?.focus();
   element.dataset.rev = Number(element.dataset.rev || 0) + 1;
 }
 

@@ -2,7 +2,9 @@
 
 The value is {caption, columns: [{title, unit}], rows: [[...]], keys: [...], selected}. With `keys`,
 one a row, a click or Enter on a row fires `select` with its key. Numbers are given as numbers and
-shown with three significant digits, so that columns sort by value.
+shown with three significant digits, so that columns sort by value. A column with `choices`, pairs
+of a key and a label, holds cells {value, plan} that can be edited: choosing fires `input` with
+[key of the row, column] as its index.
 """
 
 from __future__ import annotations

@@ -1,38 +1,39 @@
-"""Compare: float beside quantized, from the same noise."""
+"""Compare: float beside the quantized models of this visitor, from the same noise."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from analysis.errors import UserError
 from analysis.progress import Progress, ShouldStop
 from workbench.components import facts, pictures, plot, table
-from workbench.figures.results import divergence
-from workbench.figures.style import number
+from workbench.components.player import player
+from workbench.components.quiz import quiz
+from workbench.figures.results import divergence, error_parts
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
-from workbench.page import Page, Updates, check_whole
-from workbench.pictures import data_address, difference, grid
-from workbench.running import Runner, model_of
+from workbench.page import NothingToDo, Page, Updates, check_whole, setting
+from workbench.quiz import Quiz
+from workbench.running import Runner
+from workbench.selection import GAINS, LOOKS
 from workbench.session import Session
+from workbench.variants import MOST, check_some, chosen, compared, remove
+from workbench.views import compare_says as say
+from workbench.views.compare_pictures import film, question, shown
 
-NOTHING = {
-    "title": "Nothing to compare yet",
-    "text": "First open Quantize, choose bits and press Apply; then come back and press Compare.",
+LOOK_TITLES = {
+    "grid": "Side by side",
+    "swipe": "Swipe",
+    "difference": "Difference",
+    "steps": "Along the steps",
+    "quiz": "Blind quiz",
 }
-READY = {
-    "title": "Ready",
-    "text": "Press Compare: both models start from the same noise, so every difference between the "
-    "pictures is the quantization's.",
-}
-MODES = [("Side by side", "side"), ("Swipe", "swipe"), ("Difference", "difference")]
-GAINS = [1, 2, 4, 8, 16]
 
 
 class Compare:
-    """Sampling both models and looking at what came out."""
+    """Sampling the models and looking at what came out."""
 
     name, title = "compare", "Compare"
     tab: Any
@@ -42,28 +43,59 @@ class Compare:
         self.says = facts(elem_id="comparison")
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=300):
-                sizes = [n for n in (16, 64, 256) if n <= page.settings.most_samples]
-                self.samples = gr.Radio(sizes, value=16, label="Pictures (N)", elem_id="samples")
-                self.steps = gr.Number(
-                    50, precision=0, label="Sampling steps", elem_id="compare-steps"
-                )
-                self.seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="seed")
-                self.runner = Runner("Comparing", "Compare", "run-compare")
-            with gr.Column(scale=7, min_width=340):
-                with gr.Row():
-                    self.mode = gr.Radio(MODES, value="side", label="Show", elem_id="mode")
-                    self.gain = gr.Radio(GAINS, value=4, label="Amplify difference (times)")
-                self.pictures = pictures(elem_id="pictures")
-        self.divergence = plot(elem_id="divergence")
-        with gr.Accordion("The same numbers as a table", open=False):
-            self.table = table(elem_id="divergence-table")
-        self.detail = [self.says, self.pictures, self.divergence, self.table]
-        self.rest = []
+                self._build_choice(page)
+            with gr.Column(scale=8, min_width=340):
+                self._build_look()
+        self.table = table(elem_id="metrics")
+        with gr.Accordion("Every step as a table", open=False):
+            self.steps_table = table(elem_id="divergence-table")
+        pictured = [self.pictures, self.player, self.quiz, self.plot]
+        self.detail = [self.says, *pictured, self.table, self.steps_table]
+        self.rest = [self.picked, self.looked, self.remove, self.look, self.gain]
+
+    def _build_choice(self, page: Page) -> None:
+        self.picked = gr.CheckboxGroup(
+            [], label=f"Quantized models (up to {MOST} are kept)", elem_id="picked", visible=False
+        )
+        sizes = [n for n in (16, 64, 256) if n <= page.settings.most_samples]
+        self.samples = gr.Radio(sizes, value=16, label="Pictures (N)", elem_id="samples")
+        with gr.Row():
+            self.steps = gr.Number(
+                50, precision=0, label="Sampling steps", elem_id="compare-steps", min_width=110
+            )
+            self.seed = gr.Number(
+                0, precision=0, minimum=0, label="Seed", elem_id="seed", min_width=90
+            )
+        self.runner = Runner("Comparing", "Compare", "run-compare")
+
+    def _build_look(self) -> None:
+        with gr.Row():
+            looks = [(LOOK_TITLES[name], name) for name in LOOKS]
+            self.look = gr.Radio(looks, value="grid", label="Show", elem_id="mode", scale=3)
+            self.gain = gr.Radio(
+                list(GAINS), value=4, label="Amplify errors (times)", min_width=220, elem_id="gain"
+            )
+        with gr.Row(elem_classes="wb-run"):
+            self.looked = gr.Dropdown(
+                [], label="Quantized model to look at", elem_id="looked", visible=False, scale=3
+            )
+            self.remove = gr.Button("Remove it", elem_id="remove-variant", visible=False)
+        self.pictures = pictures(elem_id="pictures")
+        self.player = player(elem_id="player")
+        self.quiz = quiz(elem_id="quiz")
+        self.plot = plot(elem_id="divergence")
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
-        for control in (self.mode, self.gain):
-            page.on(control.input, _look, [self.mode, self.gain], self.detail)
+        everything = [*self.detail, *self.rest]
+        page.on(self.look.input, setting("look"), [self.look], self.detail)
+        page.on(self.gain.input, setting("gain"), [self.gain], self.detail)
+        page.on(self.picked.input, _pick, [self.picked], [self.says])
+        page.on(self.looked.input, _look_at, [self.looked], self.detail)
+        page.on_part(self.table.select, _look_at_row, everything)
+        page.on(self.remove.click, _remove, [self.looked], everything)
+        page.on_part(self.quiz.answer, _answer, [self.quiz])
+        page.on_part(self.quiz.again, _again, [self.quiz])
 
         def prepare(session: Session, samples: int, steps: int, seed: float) -> Work:
             return compare_work(page, session, samples, steps, seed)
@@ -72,24 +104,55 @@ class Compare:
 
     def paint(self, session: Session) -> Updates:
         """The comparison made last, or what to do first."""
-        comparison = session.comparison
-        if comparison is None:
-            first = NOTHING if session.quantized is None else READY
-            empty = dict.fromkeys([self.pictures, self.divergence, self.table])
-            return {**empty, self.says: first}
+        side, look = session.side, session.selection.look
+        updates = {self.says: say.head(session), **self._paint_controls(session)}
+        if side is None:
+            session.drawn.pop("film", None)
+            parts = [self.pictures, self.player, self.quiz, self.plot]
+            return {**updates, **dict.fromkeys([*parts, self.table, self.steps_table])}
+        one = side.of(session.drawn.get("looked"))
+        curves = {each.label: each.values["divergence"] for each in side.seen}
+        values = [one.values[name] for name in ("divergence", "fresh", "inherited")]
         return {
-            self.says: comparison_facts(session),
-            self.pictures: shown(session),
-            self.divergence: divergence(comparison.values["divergence"]),
-            self.table: divergence_table(comparison),
+            **updates,
+            self.pictures: shown(session) if look in ("grid", "swipe", "difference") else None,
+            **self._paint_film(session),
+            self.quiz: question(session) if look == "quiz" else None,
+            self.plot: error_parts(*values) if look == "steps" else divergence(curves),
+            self.table: say.metrics(side, one.number),
+            self.steps_table: say.steps(one),
         }
+
+    def _paint_controls(self, session: Session) -> Updates:
+        variants, selection = session.variants, session.selection
+        labels = [(v.label, v.number) for v in variants]
+        ticked = [v.number for v in chosen(session)]
+        numbers = [v.number for v in variants]
+        looked = session.drawn.get("looked")
+        looked = looked if looked in numbers else numbers[-1] if numbers else None
+        there = bool(variants)
+        return {
+            self.look: selection.look,
+            self.gain: selection.gain,
+            self.picked: gr.CheckboxGroup(choices=labels, value=ticked, visible=there),
+            self.looked: gr.Dropdown(choices=labels, value=looked, visible=there),
+            self.remove: gr.Button(visible=there),
+        }
+
+    def _paint_film(self, session: Session) -> Updates:
+        """The player: sent again only when something else is to be played."""
+        side, selection = session.side, session.selection
+        one = side.of(session.drawn.get("looked"))
+        state = (id(side), one.number, selection.gain) if selection.look == "steps" else None
+        if "film" in session.drawn and session.drawn["film"] == state:
+            return {}
+        session.drawn["film"] = state
+        return {self.player: film(side, one, selection.gain) if state else None}
 
 
 def compare_work(page: Page, session: Session, samples: Any, steps: Any, seed: Any) -> Work:
     """The work behind Compare; `UserError` for what cannot be run."""
-    quantized, settings = session.quantized, page.settings
-    if quantized is None:
-        raise UserError("There is no quantized model yet: open Quantize and press Apply first.")
+    variants, settings = check_some(session), page.settings
     for name, value, least, most in (
         ("steps", steps, 1, settings.most_steps),
         ("samples", samples, 1, settings.most_samples),
@@ -99,78 +162,59 @@ def compare_work(page: Page, session: Session, samples: Any, steps: Any, seed: A
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
         load_heavy()
-        from analysis.comparison import compare
+        from analysis.side_by_side import side_by_side
 
-        model = session.model or model_of(session, page.models)
-        session.comparison = compare(
-            model,
-            quantized,
+        done = side_by_side(
+            variants[-1].model,
+            [variant.quantized for variant in variants],
             samples=int(samples),
             steps=int(steps),
             seed=int(seed),
             progress=progress,
             should_stop=should_stop,
         )
+        side = compared(variants, done)
+        last = done.comparisons[-1]
+        session.side = side
+        session.drawn.pop("quiz", None)
+        session.quantized = variants[-1].quantized
+        session.comparison = replace(
+            last, reference=side.floating, candidate=side.seen[-1].pictures
+        )
 
     return work
 
 
-def comparison_facts(session: Session) -> dict[str, Any]:
-    """The numbers, each with its unit and with N where it depends on it."""
-    v = session.comparison.values
-    n = v["samples"]
-    items = [
-        _tile("PSNR", v["psnr_db"], "dB", "higher is closer to float"),
-        _tile("SSIM", v["ssim"], "of 1", "1 is identical"),
-        _tile("SQNR", v["sqnr_db"], "dB", "of the final samples"),
-        _tile("Fréchet, float", v["frechet_float"], f"N = {n}", "distance to the data, no unit"),
-        _tile("Fréchet, quantized", v["frechet_quantized"], f"N = {n}", "compare at equal N only"),
-        _tile("Time, float", v["seconds_float"], "s", f"{n} pictures"),
-        _tile("Time, quantized", v["seconds_quantized"], "s", "simulated integers: not faster"),
-    ]
-    text = (
-        f"{session.quantized.plan.text}, {v['steps']} steps, N = {n} pictures from the same noise. "
-        "A Fréchet distance of so few pictures mostly shows their number: read its difference, "
-        "not its size, and take a larger N to be sure."
-    )
-    return {"title": "Float against quantized", "text": text, "items": items}
+def _pick(session: Session, numbers: Any) -> None:
+    wanted = set(numbers or ())
+    session.drawn["left_out"] = {v.number for v in session.variants if v.number not in wanted}
 
 
-def _tile(name: str, value: float | None, unit: str, note: str) -> dict[str, str]:
-    shown_value = "n/a" if value is None else number(value)
-    return {"name": name, "value": shown_value, "unit": unit, "note": note}
+def _look_at(session: Session, number: Any) -> None:
+    session.drawn["looked"] = number
 
 
-def shown(session: Session) -> dict[str, Any]:
-    """The pictures in the mode that is chosen."""
-    comparison, mode = session.comparison, session.drawn.get("mode", "side")
-    gain = float(session.drawn.get("gain", 4))
-    reference, candidate = comparison.reference, comparison.candidate
-    plan = session.quantized.plan.text
-    changed = difference(reference, candidate, gain) if mode == "difference" else None
-    return {
-        "mode": mode,
-        "float": data_address(grid(reference)),
-        "quantized": data_address(grid(candidate)),
-        "difference": data_address(changed) if changed is not None else None,
-        "captions": {
-            "float": "Float",
-            "quantized": f"Quantized, {plan}",
-            "difference": f"Quantized minus float, {gain:g} times: orange brighter, blue darker",
-            "swipe": f"Left of the line float, right of it {plan}; arrow keys move it",
-        },
-    }
+def _look_at_row(session: Session, number: Any, index: Any) -> None:
+    if not any(v.number == number for v in session.variants):
+        raise NothingToDo
+    session.drawn["looked"] = number
 
 
-def divergence_table(comparison: Any) -> dict[str, Any]:
-    """The divergence, number by number."""
-    rows = [[i + 1, 100 * v] for i, v in enumerate(comparison.values["divergence"])]
-    return {
-        "caption": "Distance between the float and the quantized run after every step",
-        "columns": [{"title": "Step"}, {"title": "|x_q - x| / |x|", "unit": "%"}],
-        "rows": rows,
-    }
+def _remove(session: Session, number: Any) -> None:
+    remove(session, number)
+    session.drawn.pop("looked", None)
 
 
-def _look(session: Session, mode: str, gain: float) -> None:
-    session.drawn |= {"mode": mode, "gain": gain}
+def _answer(session: Session, value: Any, number: Any) -> None:
+    """Count one answer; what it was is said with the next question."""
+    quiz = session.drawn.get("quiz")
+    if not isinstance(quiz, Quiz) or value not in ("a", "b"):
+        raise NothingToDo
+    correct = quiz.answer(number, value == "a")
+    if correct is None:
+        raise NothingToDo
+    session.drawn["quiz_last"] = correct
+
+
+def _again(session: Session, value: Any, index: Any) -> None:
+    session.drawn.pop("quiz", None)

@@ -1,4 +1,4 @@
-"""Quantize: choose bits and ranges, see what the capture predicts, then do it."""
+"""Quantize: choose bits and a method, see what the capture predicts, then do it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from analysis.errors import UserError
-from analysis.progress import Progress, ShouldStop
-from analysis.records import Array
 from workbench.components import facts, plot, table
-from workbench.figures.heatmap import shortened
-from workbench.figures.results import layer_sqnr
-from workbench.figures.style import number
-from workbench.heavy import load_heavy
+from workbench.components.form import form
+from workbench.figures.learning import loss_table, losses
+from workbench.figures.results import agreement, layer_sqnr
+from workbench.forms import LOADING, form_value, with_method, with_part, with_preset, with_value
+from workbench.heavy import is_loaded, load_heavy
 from workbench.jobs import Work
 from workbench.page import Page, Updates, setting
-from workbench.prediction import plan_of, predicted
-from workbench.running import Runner, model_of
-from workbench.selection import ESTIMATORS, PLAN_BITS, Selection
+from workbench.prediction import planned, predicted
+from workbench.recipe import is_plain, method_of, usable
+from workbench.running import Runner
+from workbench.selection import PLAN_BITS, PRESETS
 from workbench.session import Session
-from workbench.views.explore import ESTIMATOR_TITLES
+from workbench.variants import applied
+from workbench.views import quantize_says as say
+from workbench.views.applying import quantize_work
+from workbench.views.layers import clear, keep_worst, layer_table, set_bits
 
-CONTROLS = ("weight_bits", "act_bits", "weight_estimator", "act_estimator", "edges")
-MEGABYTE = 1e6
+CONTROLS = ("weight_bits", "act_bits", "preset")
+PRESET_TITLES = {"instant": "Instant", "fast": "Fast", "paper": "Paper"}
 
 
 class Quantize:
@@ -47,199 +49,178 @@ class Quantize:
             with gr.Column(scale=7, min_width=340):
                 self.says = facts(elem_id="predicted")
                 self.plot = plot(elem_id="layer-sqnr", min_height=360)
+        with gr.Accordion("Options of the method, and parts to leave out", open=False):
+            self.form = form(elem_id="method-form")
+        with gr.Accordion("Bits of single layers", open=False):
+            self._build_layers()
         self.result = facts(elem_id="quantized")
-        with gr.Accordion("Every layer as a table", open=False):
-            self.table = table(elem_id="layer-table")
-        self.detail = [self.says, self.plot, self.result, self.table]
-        self.rest = [getattr(self, name) for name in CONTROLS]
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=340):
+                self.agreement = plot(elem_id="agreement")
+            with gr.Column(min_width=340):
+                self.losses = plot(elem_id="losses")
+                self.loss_table = table(elem_id="loss-table")
+        shown = [self.result, self.agreement, self.losses, self.loss_table]
+        self.detail = [self.says, self.plot, self.table, self.note, *shown]
+        settings = [getattr(self, name) for name in CONTROLS]
+        self.rest = [*settings, self.method, self.form, self.calibrate_on]
 
     def _build_controls(self) -> None:
         bits = [("float" if b == 32 else str(b), b) for b in PLAN_BITS]
-        titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
         self.weight_bits = gr.Radio(
             bits, label="Weights: bits", elem_id="weight-bits", elem_classes="wb-bits"
         )
         self.act_bits = gr.Radio(
             bits, label="Activations: bits", elem_id="act-bits", elem_classes="wb-bits"
         )
-        with gr.Row():
-            self.weight_estimator = gr.Dropdown(titles, label="Weight ranges", min_width=130)
-            self.act_estimator = gr.Dropdown(
-                titles, label="Activation ranges", min_width=130, elem_id="act-estimator"
-            )
-        self.edges = gr.Checkbox(label="First and last layer at 8 bits")
         self.method = gr.Dropdown(
             [("Round to nearest", "rtn")], value="rtn", label="Method", elem_id="method"
         )
         self.preset = gr.Radio(
-            ["instant", "fast", "paper"], value="instant", label="Preset", visible=False
+            [(PRESET_TITLES[name], name) for name in PRESETS],
+            value="instant",
+            label="Preset: how much is spent",
+            elem_id="preset",
+        )
+        self.calibrate_on = gr.Radio(
+            ["set", "own"], label="Calibrate on", visible=False, elem_id="calibrate-on"
         )
         self.runner = Runner("Quantizing", "Apply", "apply")
+        self.note = facts(elem_id="apply-note")
+
+    def _build_layers(self) -> None:
+        gr.Markdown(
+            "Choose bits in the table, or keep the layers fine that lose most: by what was "
+            "measured of the model made last, or by the prediction where there is none."
+        )
+        with gr.Row(elem_classes="wb-run"):
+            self.count = gr.Number(
+                5, precision=0, label="k layers", min_width=90, elem_id="worst-count"
+            )
+            self.keep = gr.Button("Keep the k most sensitive at 8 bits", elem_id="keep-worst")
+            self.clear = gr.Button("All as the plan", elem_id="clear-own", min_width=120)
+        self.table = table(elem_id="layer-table")
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
-        for name in CONTROLS:
+        everything = [*self.detail, *self.rest]
+        for name in ("weight_bits", "act_bits"):
             control = getattr(self, name)
             page.on(control.input, setting(name), [control], self.detail)
-        page.on_part(self.plot.select, _choose, self.detail)
-        page.on_part(self.table.select, _choose, self.detail)
+        page.on(self.method.input, _method, [self.method], everything)
+        page.on(self.preset.input, _preset, [self.preset], everything)
+        page.on(self.calibrate_on.input, _calibrate_on, [self.calibrate_on], [self.note])
+        page.on_part(self.form.fill, _fill, everything)
+        page.on_part(self.form.set, _set, [*self.detail, self.form])
+        page.on_part(self.form.part, _part, [*self.detail, self.form])
+        for listed in (self.plot, self.agreement, self.table):
+            page.on_part(listed.select, _choose, self.detail)
+        page.on_part(self.table.input, set_bits, self.detail)
+        page.on(self.keep.click, keep_worst, [self.count], self.detail)
+        page.on(self.clear.click, clear, [], self.detail)
 
-        def prepare(session: Session, method: str, preset: str) -> Work:
-            return quantize_work(page, session, method, preset)
+        def prepare(session: Session) -> Work:
+            return quantize_work(page, session)
 
-        self.runner.wire(page, prepare, [self.method, self.preset])
-        self.tab.select(_methods, None, [self.method], show_progress="hidden")
-        self.method.input(_takes_preset, [self.method], [self.preset], show_progress="hidden")
+        self.runner.wire(page, prepare, [], live=self._paint_losses)
 
     def paint(self, session: Session) -> Updates:
-        """The prediction for the plan that is set, and the model that was made last."""
-        selection, opened = session.selection, session.opened
-        values = predicted(opened, plan_of(selection))
-        quantized = session.quantized
-        applied = {r.name: r.sqnr_db for r in quantized.layers} if quantized else None
-        measured = [applied.get(n) for n in opened.names] if applied else None
+        """The prediction for what is set, and the model that was made last."""
+        if is_loaded():
+            session.selection, problem = usable(session.selection)
+            if problem:
+                session.drawn["passed_over"] = problem
+        elif not is_plain(session.selection):
+            return {**self._paint_controls(session), self.says: say.LOADING}
+        opened = session.opened
+        values = predicted(opened, planned(session))
         kinds = [layer.kind for layer in opened.layers]
         return {
-            **{getattr(self, name): getattr(selection, name) for name in CONTROLS},
-            self.says: prediction_says(opened.names, values, selection),
-            self.plot: layer_sqnr(opened.names, kinds, values, measured),
-            self.result: result_facts(session),
+            **self._paint_controls(session),
+            self.says: say.prediction(session, values),
+            self.plot: layer_sqnr(opened.names, kinds, values, session.overrides.keys()),
             self.table: layer_table(session, values),
+            self.result: say.result(session),
+            **self._paint_agreement(session),
+            **self._paint_losses(session),
         }
 
-
-def quantize_work(page: Page, session: Session, method: str, preset: str) -> Work:
-    """The work behind Apply, for the settings of this moment."""
-    selection, capture = session.selection, session.opened.capture
-
-    def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
-        from analysis.methods import METHODS
-        from analysis.methods.calibrated import SetOptions
-        from analysis.quant.run import quantize
-
-        model = model_of(session, page.models)
-        # Methods that calibrate on a set draw their own: a capture holds no samples.
-        draws = issubclass(METHODS.get(method).config, SetOptions)
-        session.quantized = quantize(
-            model,
-            method=method,
-            plan=selection.plan,
-            calibration=None if draws else capture,
-            preset=preset,
-            progress=progress,
-            should_stop=should_stop,
-            weight_estimator=selection.weight_estimator,
-            act_estimator=selection.act_estimator,
-            edge_bits=8 if selection.edges else None,
-        )
-        session.model, session.comparison = model, None
-
-    return work
-
-
-def prediction_says(names: tuple[str, ...], values: Array, selection: Selection) -> dict[str, Any]:
-    """The prediction in words: the middle and the worst layer."""
-    finite = np.isfinite(values)
-    if not finite.any():
+    def _paint_controls(self, session: Session) -> Updates:
+        selection = session.selection
+        loaded = is_loaded()
+        wrong = session.drawn.get("wrong") or {}
         return {
-            "title": f"Prediction for {selection.plan}",
-            "text": "Activations stay float, so nothing is lost in them. What the weights lose is "
-            "known after Apply.",
+            **{getattr(self, name): getattr(selection, name) for name in CONTROLS},
+            self.preset: gr.Radio(value=selection.preset, info=say.preset(selection)),
+            self.method: gr.Dropdown(choices=_methods(selection.method), value=selection.method),
+            self.form: form_value(selection, wrong) if loaded else LOADING,
+            self.calibrate_on: say.calibrate_on(session),
+            self.note: say.note(session),
         }
-    worst = int(np.argmin(np.where(finite, values, np.inf)))
-    return {
-        "title": f"Prediction for {selection.plan}",
-        "text": "Rounding noise of the activations alone, all timesteps under one grid a layer. "
-        "What the weights add is known after Apply. Click a point to select its layer.",
-        "items": [
-            _tile("Middle layer", f"{np.median(values[finite]):.1f}", "dB"),
-            _tile("Worst layer", f"{values[worst]:.1f}", "dB", shortened(names[worst], 30)),
-            _tile("Below 10 dB", f"{int((values[finite] < 10).sum())}", f"of {len(names)} layers"),
-        ],
-    }
+
+    def _paint_agreement(self, session: Session) -> Updates:
+        variant = applied(session)
+        if session.drawn.get("agreement") == (state := variant.number if variant else None):
+            return {}
+        session.drawn["agreement"] = state
+        if variant is None:
+            return {self.agreement: None}
+        into = {name: error.input_db for name, error in variant.errors.items()}
+        out = {name: error.output_db for name, error in variant.errors.items()}
+        return {self.agreement: agreement(variant.predicted, into, out)}
+
+    def _paint_losses(self, session: Session) -> Updates:
+        points = list(session.losses)  # the job adds to it meanwhile
+        if session.drawn.get("losses") == (state := (len(points), id(session.losses))):
+            return {}
+        session.drawn["losses"] = state
+        return {self.losses: losses(points), self.loss_table: loss_table(points)}
 
 
-def result_facts(session: Session) -> dict[str, Any]:
-    """Size and quality of the model that was made last."""
-    quantized = session.quantized
-    if quantized is None:
-        return {"title": "Quantized model", "text": "None yet: press Apply to make one."}
-    size, whole = quantized.size_bytes / MEGABYTE, quantized.float_size_bytes / MEGABYTE
-    known = [
-        r.sqnr_db for r in quantized.layers if r.sqnr_db is not None and np.isfinite(r.sqnr_db)
-    ]
-    text = f"{quantized.plan}. Open Compare to see its pictures."
-    if quantized.skipped:
-        text += f" {len(quantized.skipped)} layers stayed (partly) float."
-    return {
-        "title": f"Quantized model: {quantized.method}, {quantized.plan.text}",
-        "text": text,
-        "items": [
-            _tile("Size", f"{size:.2f}", "MB", f"float: {whole:.2f} MB"),
-            _tile("Smaller by", f"{whole / size:.1f}", "times"),
-            _tile("Middle layer", number(float(np.median(known))) if known else "n/a", "dB"),
-            _tile("Worst layer", number(min(known)) if known else "n/a", "dB"),
-        ],
-    }
+def _methods(chosen: str) -> list[tuple[str, str]]:
+    """The registered methods once they are known, else the one that is chosen."""
+    if not is_loaded():
+        return [("Round to nearest" if chosen == "rtn" else chosen, chosen)]
+    from analysis.methods import METHODS
+
+    return [(METHODS.get(name).title, name) for name in METHODS]
 
 
-def _tile(name: str, value: str, unit: str, note: str = "") -> dict[str, str]:
-    return {"name": name, "value": value, "unit": unit, "note": note}
+def _fill(session: Session, value: Any, index: Any) -> None:
+    load_heavy()
 
 
-def layer_table(session: Session, values: Array) -> dict[str, Any]:
-    """Every layer: its bits, what was predicted, what Apply found."""
-    opened, quantized = session.opened, session.quantized
-    rows = {r.name: r for r in quantized.layers} if quantized else {}
-    columns = [
-        ("Layer", ""),
-        ("Kind", ""),
-        ("Predicted, activations", "dB"),
-        ("Weight bits", "applied"),
-        ("Activation bits", "applied"),
-        ("SQNR, both", "dB, applied"),
-    ]
-    return {
-        "caption": f"{len(opened.names)} layers under {session.selection.plan}",
-        "columns": [{"title": title, "unit": unit} for title, unit in columns],
-        "rows": [
-            [layer.name, layer.kind, _finite(value), *_applied(rows.get(layer.name))]
-            for layer, value in zip(opened.layers, values, strict=True)
-        ],
-        "keys": list(opened.names),
-        "selected": session.selection.layer,
-    }
+def _method(session: Session, name: str) -> None:
+    chosen = with_method(session.selection, name)
+    method_of(chosen)
+    session.selection = chosen
+    session.drawn |= {"wrong": {}, "passed_over": ""}
 
 
-def _applied(row: Any) -> list[Any]:
-    if row is None:
-        return [None, None, None]
-    return [row.weight_bits, row.act_bits, _finite(row.sqnr_db)]
+def _preset(session: Session, preset: str) -> None:
+    session.selection = with_preset(session.selection, preset)
+    session.drawn |= {"wrong": {}, "passed_over": ""}
 
 
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
+def _calibrate_on(session: Session, choice: str) -> None:
+    session.drawn["calibrate_on"] = choice
+
+
+def _set(session: Session, value: Any, name: Any) -> None:
+    """One option of the form; what will not do stays in its field, with the reason below it."""
+    wrong = {k: v for k, v in (session.drawn.get("wrong") or {}).items() if k != name}
+    try:
+        session.selection = with_value(session.selection, str(name), value)
+    except UserError as error:
+        wrong[str(name)] = (str(value)[:40], str(error))
+    session.drawn |= {"wrong": wrong, "passed_over": ""}
+
+
+def _part(session: Session, out: Any, name: Any) -> None:
+    session.selection = with_part(session.selection, str(name), out is True)
 
 
 def _choose(session: Session, layer: Any, index: Any) -> None:
     if layer not in session.opened.names:
         raise UserError("This layer is not part of the capture that is open.")
     session.selection = replace(session.selection, layer=layer)
-
-
-def _methods() -> Any:
-    """The registered methods: reading them loads torch, so it waits until the tab is opened."""
-    load_heavy()
-    from analysis.methods import METHODS
-
-    return gr.Dropdown([(METHODS.get(name).title, name) for name in METHODS])
-
-
-def _takes_preset(name: str) -> Any:
-    """Presets are shown for methods whose own options they set."""
-    from analysis.methods import METHODS
-    from analysis.methods.method import PlanOptions
-
-    own = set(METHODS.get(name).config.__dataclass_fields__)
-    return gr.Radio(visible=bool(own - set(PlanOptions.__dataclass_fields__)))
