@@ -2,7 +2,7 @@
 const $ = selector => element.querySelector(selector);
 const plot = $('.wb-bars-plot'), cells = $('.wb-bars-cells'), total = $('.wb-bars-axis b');
 const WAIT = 150; // milliseconds of quiet before a change is sent
-let names = [], prefix = '', counts = [], most = 1, ceiling = 8, dragged = null, waiting = null, last = null;
+let names = [], prefix = '', counts = [], most = 1, ceiling = 4, dragged = null, waiting = null, last = null;
 
 const clamp = value => Math.max(0, Math.min(most, Math.round(value) || 0));
 
@@ -43,7 +43,7 @@ function build() {
 // The height of the tallest bar leaves room to drag upwards; it stays put while one is dragged.
 function rescale() {
   const tallest = Math.max(...counts, 1);
-  if (tallest > 0.9 * ceiling || tallest < 0.4 * ceiling) ceiling = Math.max(8, 1.4 * tallest);
+  if (tallest > 0.9 * ceiling || tallest < 0.4 * ceiling) ceiling = Math.max(4, 1.5 * tallest);
 }
 
 function show() {

@@ -32,7 +32,9 @@ SLOTS = (
     ("#8c7a00", "star", "longdashdot"),
 )
 NEUTRAL = "#7a869a"
+LARGEST = 15  # pixels of a marker
 FILLED = 0.86  # of the space between two timesteps is taken by bars
+MARGIN = {"l": 56, "r": 12, "t": 40, "b": 44}  # a legend that needs more room takes it
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,22 @@ class Cloud:
     timesteps: Array  # [n]
 
 
-def empty(text: str, height: int = 260) -> Figure:
-    """A figure that says what to do before there is anything to draw."""
-    note = {
-        "text": text,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.5,
-        "showarrow": False,
-        "font": {"size": 14},
-    }
+def empty(text: str, height: int = 130) -> Figure:
+    """A frame that says what to do before there is anything to draw."""
+    note = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+    frame = {"type": "rect", "xref": "paper", "yref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 1}
+    frame["line"] = {"color": NEUTRAL, "width": 1, "dash": "dot"}
     hidden = {"visible": False}
-    label = text.replace("<br>", " ")
-    return figure([], label, height, annotations=[note], xaxis=hidden, yaxis=hidden)
+    return figure(
+        [],
+        text or "Nothing to draw yet",
+        height,
+        margin={"l": 12, "r": 12, "t": 12, "b": 12},
+        annotations=[{**note, "showarrow": False, "font": {"size": 14}}] if text else [],
+        shapes=[frame],
+        xaxis=hidden,
+        yaxis=hidden,
+    )
 
 
 def counts(
@@ -89,12 +93,12 @@ def counts(
         "the steps",
         440,
         showlegend=True,
-        margin={"l": 56, "r": 12, "t": _above(len(data)), "b": 44},
+        margin=MARGIN,
         barmode="overlay",
         shapes=[_line_at(selected)] if selected is not None else [],
         xaxis=time_axis([*sets, *(s for s in (density, diversity) if s)], anchor="y2"),
         yaxis=axis("samples (count)", domain=[0.42, 1], rangemode="tozero"),
-        yaxis2=axis("share of range (0 to 1)", domain=[0, 0.3], range=[-0.08, 1.08], dtick=0.5),
+        yaxis2=axis("scaled, 0 to 1", domain=[0, 0.3], range=[-0.08, 1.08], dtick=0.5),
     )
 
 
@@ -167,10 +171,14 @@ def _share(one: Series, dash: str, symbol: str) -> dict[str, Any]:
 
 def scatter(background: Array, clouds: Sequence[Cloud], title: str) -> Figure:
     """Chosen samples [n, 2] of every set on top of all steps of held-out runs [m, 2]."""
-    data = [_points(background, "held-out runs, all steps", NEUTRAL, "circle-open", 6, 0.7)]
-    for cloud in clouds:
+    grey = {"color": NEUTRAL, "symbol": "circle", "size": 5, "opacity": 0.45}
+    data = [_points(background, "held-out runs, all steps", grey)]
+    for row, cloud in enumerate(clouds):
         colour, symbol, _ = SLOTS[cloud.slot]
-        trace = _points(cloud.points, cloud.label, colour, symbol, 9, 0.85)
+        # Sets that share runs share samples: the later ones are drawn inside the earlier ones.
+        size = LARGEST - row * (LARGEST - 5) / max(len(clouds), 2)
+        marker = {"color": colour, "symbol": f"{symbol}-open", "size": size, "line": {"width": 2}}
+        trace = _points(cloud.points, cloud.label, marker)
         trace["text"] = [f"t = {t:g}" for t in cloud.timesteps]
         trace["hovertemplate"] = f"{plain(cloud.label)}<br>%{{text}}<extra></extra>"
         data.append(trace)
@@ -179,22 +187,20 @@ def scatter(background: Array, clouds: Sequence[Cloud], title: str) -> Figure:
         f"{title} of features: samples of {len(clouds)} calibration sets on top of whole runs",
         430,
         showlegend=True,
-        margin={"l": 56, "r": 12, "t": _above(len(data)), "b": 44},
+        margin=MARGIN,
         xaxis=axis(f"{title}, first axis (no unit)", zeroline=False),
         yaxis=axis(f"{title}, second axis (no unit)", zeroline=False),
     )
 
 
-def _points(
-    points: Array, name: str, colour: str, symbol: str, size: int, opacity: float
-) -> dict[str, Any]:
+def _points(points: Array, name: str, marker: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
         "x": packed(points[:, 0]),
         "y": packed(points[:, 1]),
         "name": plain(name),
-        "marker": {"color": colour, "symbol": symbol, "size": size, "opacity": opacity},
+        "marker": marker,
         "hovertemplate": f"{plain(name)}<extra></extra>",
     }
 
@@ -202,8 +208,3 @@ def _points(
 def _line_at(t: float) -> dict[str, Any]:
     line = {"color": ORANGE, "width": 1}
     return {"type": "line", "x0": t, "x1": t, "yref": "paper", "y0": 0, "y1": 1, "line": line}
-
-
-def _above(entries: int) -> int:
-    """Room for the legend, which wraps on narrow screens."""
-    return 34 + 20 * ((entries + 1) // 2)

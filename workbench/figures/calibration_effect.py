@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.records import Array
-from workbench.figures.calibration import NEUTRAL, SLOTS, Series, time_axis
+from workbench.figures.calibration import MARGIN, NEUTRAL, SLOTS, Series, time_axis
 from workbench.figures.heatmap import block_ticks
 from workbench.figures.over_time import selected_line
 from workbench.figures.style import BLUE, Figure, axis, figure, packed, plain
@@ -23,8 +23,9 @@ def scales(
         data,
         f"Scales of {len(names)} layers under {len(sets)} calibration sets against the capture's",
         380,
-        **_over_layers(names, selected, len(data)),
-        yaxis=axis("scale against the capture's (doublings)", zeroline=True, zerolinewidth=2),
+        showlegend=True,
+        **_over_layers(names, selected),
+        yaxis=axis("scale by the capture's (doublings)", zeroline=True, zerolinewidth=2),
     )
 
 
@@ -36,24 +37,29 @@ def spread(names: Sequence[str], values: Array, selected: str = "") -> Figure:
         [trace],
         f"Spread of the scales of {len(names)} layers over repeated calibrations",
         340,
-        **{**_over_layers(names, selected, 1), "showlegend": False},
+        **_over_layers(names, selected),
         yaxis=axis("spread of the scale (% of its mean)", rangemode="tozero"),
     )
 
 
-def errors(sets: Sequence[Series], reference: Series | None) -> Figure:
-    """SQNR in dB of the predicted noise at each held-out timestep, one curve for each set."""
-    data = [_curve(one, *SLOTS[one.slot]) for one in sets]
-    if reference is not None:
-        data.insert(0, _curve(reference, NEUTRAL, "x", "solid"))
+def errors(sets: Sequence[Series], reference: Series) -> Figure:
+    """SQNR in dB of the predicted noise at each held-out timestep.
+
+    Above: the ranges of the capture and of every set. Below: what each set gains on the capture.
+    """
+    data = [_curve(reference, NEUTRAL, "x", "solid"), *(_curve(s, *SLOTS[s.slot]) for s in sets)]
+    for one in sets:
+        gain = Series(one.label, one.slot, one.timesteps, one.values - reference.values)
+        data.append({**_curve(gain, *SLOTS[one.slot]), "yaxis": "y2", "showlegend": False})
     return figure(
         data,
         f"Error of one step at each timestep under {len(sets)} calibration sets",
-        380,
+        440,
         showlegend=True,
-        margin={"l": 56, "r": 12, "t": 34 + 20 * ((len(data) + 1) // 2), "b": 44},
-        xaxis=time_axis([*sets, *([reference] if reference else [])]),
-        yaxis=axis("SQNR of the predicted noise (dB)"),
+        margin=MARGIN,
+        xaxis=time_axis([*sets, reference], anchor="y2"),
+        yaxis=axis("SQNR of the noise (dB)", domain=[0.5, 1]),
+        yaxis2=axis("gain (dB)", domain=[0, 0.38], zeroline=True, zerolinewidth=2),
     )
 
 
@@ -82,12 +88,11 @@ def repeats(
     )
 
 
-def _over_layers(names: Sequence[str], selected: str, entries: int) -> dict[str, Any]:
+def _over_layers(names: Sequence[str], selected: str) -> dict[str, Any]:
     """Layout over layers in execution order, with a line at the selected one."""
     ticks, labels = block_ticks(names)
     return {
-        "showlegend": True,
-        "margin": {"l": 56, "r": 12, "t": 34 + 20 * ((entries + 1) // 2), "b": 90},
+        "margin": {**MARGIN, "b": 90},
         "shapes": [selected_line(list(names).index(selected))] if selected in names else [],
         "xaxis": {"tickvals": ticks, "ticktext": labels, "tickangle": -35, "showgrid": False},
     }

@@ -51,10 +51,10 @@ class Calibration:
         self.samplers = gr.CheckboxGroup(choices(), label="Samplers", elem_id="samplers")
         with gr.Row():
             self.cal_size = gr.Number(
-                label="Samples", precision=0, elem_id="cal-size", min_width=80
+                label="Samples a set", precision=0, elem_id="cal-size", min_width=80
             )
             self.cal_steps = gr.Number(
-                label="Steps", precision=0, elem_id="cal-steps", min_width=80
+                label="Steps of a run", precision=0, elem_id="cal-steps", min_width=80
             )
             self.cal_seed = gr.Number(label="Seed", precision=0, elem_id="cal-seed", min_width=80)
         self.draw = Runner("Drawing", "Draw", "draw")
@@ -65,7 +65,7 @@ class Calibration:
     def _build_counts(self) -> None:
         shown = [(name.capitalize(), name) for name in COUNTS_AS]
         self.counts_as = gr.Radio(shown, label="Counts as", elem_id="counts-as")
-        self.counts = plot(elem_id="counts", min_height=440)
+        self.counts = plot(elem_id="counts", min_height=200)
         with gr.Accordion("The same numbers as a table", open=False):
             self.step_table = table(elem_id="step-table")
 
@@ -86,7 +86,7 @@ class Calibration:
                     elem_id="projection",
                 )
                 self.placed = facts(elem_id="placed-says")
-                self.scatter = plot(elem_id="scatter", min_height=430)
+                self.scatter = plot(elem_id="scatter", min_height=200)
 
     def _build_effect(self) -> None:
         gr.Markdown("### Effect on scales and on one step")
@@ -94,9 +94,9 @@ class Calibration:
             with gr.Column(scale=4, min_width=320):
                 self.effect_says = facts(elem_id="effect-says")
                 self.measure = Runner("Measuring", "Measure", "measure")
-                self.errors = plot(elem_id="set-errors", min_height=260)
+                self.errors = plot(elem_id="set-errors", min_height=130)
             with gr.Column(scale=7, min_width=340):
-                self.scales = plot(elem_id="set-scales", min_height=260)
+                self.scales = plot(elem_id="set-scales", min_height=130)
         with gr.Accordion("Every layer as a table", open=False):
             self.effect_table = table(elem_id="effect-table")
 
@@ -109,9 +109,9 @@ class Calibration:
                     label="Repeats (K)", precision=0, elem_id="repeats", min_width=80
                 )
                 self.repeat = Runner("Repeating", "Repeat", "repeat")
-                self.repeated = plot(elem_id="repeated", min_height=120)
+                self.repeated = plot(elem_id="repeated", min_height=40)
             with gr.Column(scale=7, min_width=340):
-                self.spread = plot(elem_id="spread", min_height=260)
+                self.spread = plot(elem_id="spread", min_height=130)
         with gr.Accordion("Every layer's spread as a table", open=False):
             self.stability_table = table(elem_id="stability-table")
 

@@ -42,7 +42,7 @@ def counts(session: Session) -> Figure:
     """Samples at each timestep."""
     lab, opened = session.lab, session.opened
     if not lab.kept:
-        return empty("Choose samplers and press Draw.", 440)
+        return empty("Choose samplers and press Draw.", 200)
     land = lab.land
     sets = [
         Series(k.label, k.slot, k.drawn.calibration.timesteps, k.drawn.calibration.counts)
@@ -63,7 +63,7 @@ def scatter(session: Session) -> Figure:
     name = session.selection.projection
     placed = session.lab.placed.get(name)
     if not session.lab.kept or placed is None:
-        return empty("Choose samplers and press Draw.", 430)
+        return empty("Draw sets first.", 200)
     clouds = [
         Cloud(
             f"{k.label}: coverage {_coverage(k):.2f}",
@@ -111,13 +111,10 @@ def errors(session: Session) -> Figure:
         for k in lab.kept
         if k.effect is not None
     ]
-    if not sets or not measured(session)[1]:
+    if not sets or lab.reference is None or not measured(session)[1]:
         return empty(_first(session))
-    reference = None
-    if lab.reference is not None:
-        of_capture = lab.reference.timesteps, lab.reference.sqnr_db_per_step
-        reference = Series("the capture's ranges", 0, *of_capture)
-    return effects.errors(sets, reference)
+    of_capture = lab.reference.timesteps, lab.reference.sqnr_db_per_step
+    return effects.errors(sets, Series("the capture's ranges", 0, *of_capture))
 
 
 def scales(session: Session) -> Figure:
@@ -146,7 +143,7 @@ def spread(session: Session) -> Figure:
 def repeated(session: Session) -> Figure:
     """One-step SQNR of the repeats beside the sets'."""
     if session.lab.stability is None:
-        return empty("", 120)
+        return empty("", 40)
     found = session.lab.stability[1]
     others = [
         (k.label, k.slot, k.effect.sqnr_db)

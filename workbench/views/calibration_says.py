@@ -26,8 +26,10 @@ def sets_say(session: Session) -> dict[str, Any]:
     drawn = kept.drawn.calibration
     used = session.calibration is drawn
     items = [
-        _tile("Samples", str(drawn.size), "count"),
-        _tile("Timesteps with any", str(int((drawn.counts > 0).sum())), f"of {len(drawn.counts)}"),
+        _tile("Size", str(drawn.size), "samples"),
+        _tile(
+            "Spread over", str(int((drawn.counts > 0).sum())), f"of {len(drawn.counts)} timesteps"
+        ),
         _tile("Coverage", f"{drawn.report.coverage:.2f}", "share, 0 to 1"),
     ]
     if (found := errors_of(session.lab, kept)) is not None:

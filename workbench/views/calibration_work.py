@@ -17,6 +17,7 @@ from workbench.samplers import checked_counts, counts_of
 from workbench.selection import MOST_REPEATS, MOST_SEED
 from workbench.session import Session
 
+PLACING = 100.0  # samples that the denoiser could be given while features are put on a plane
 NOTHING_DRAWN = "There are no sets yet; choose samplers and press Draw first."
 
 
@@ -55,15 +56,17 @@ def draw_work(page: Page, session: Session, *form: Any) -> Work:
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
         load_heavy()
+        from analysis.lab.parts import in_parts
+
         model = model_of(session, page.models)
         _keep_one_model(session, model.digest)
         _check(wanted)
+        drawing, placing = in_parts(progress, [sum(map(_cost, wanted)), PLACING])
         try:
-            _draw(lab, model, lab.missing(wanted), progress, should_stop)
+            _draw(lab, model, lab.missing(wanted), drawing, should_stop)
         finally:
-            if lab.kept:
-                _place(lab, "pca")
-        _place_slowly(lab, progress, should_stop)
+            _place(lab, "pca")
+        _place_slowly(lab, placing, should_stop)
 
     return work
 
@@ -89,15 +92,13 @@ def _draw(
     from analysis.lab.parts import in_parts
 
     steps = wanted[0].steps
-    fits = lab.land is not None and lab.land.steps == steps
-    looking, *drawing = in_parts(progress, [0 if fits else 16 * steps, *map(_cost, wanted)])
-    if not fits:
-        lab.land = landscape(model, steps, looking, should_stop)
-    assert lab.land is not None
+    land = lab.land if lab.land is not None and lab.land.steps == steps else None
+    looking, *drawing = in_parts(progress, [0 if land else 16 * steps, *map(_cost, wanted)])
+    land = land or landscape(model, steps, looking, should_stop)
     for wish, told in zip(wanted, drawing, strict=True):
         arguments = (wish.sampler, wish.size, wish.seed, told, should_stop)
-        drawn = draw_set(model, lab.land, *arguments, **wish.options)
-        lab.chosen = lab.add(wish, drawn).key
+        drawn = draw_set(model, land, *arguments, **wish.options)
+        lab.land, lab.chosen = land, lab.add(wish, drawn).key
 
 
 def _cost(wish: Wish) -> float:
@@ -124,6 +125,8 @@ def _place_slowly(lab: Lab, progress: Progress, should_stop: ShouldStop) -> None
 def _place(lab: Lab, method: str) -> None:
     from analysis.lab.embedding import embed
 
+    if lab.land is None:  # nothing was drawn, or all was removed meanwhile
+        return
     vectors, parts, rows = lab.vectors()
     lab.placed[method] = Placed(embed(vectors, method), parts, rows)
 
