@@ -26,6 +26,9 @@ COUNTS_AS = ("bars", "lines")
 PROJECTIONS = ("pca", "tsne", "umap")
 MOST_SEED = 999_999
 MOST_REPEATS = 10
+PRESETS = ("instant", "fast", "paper")
+LOOKS = ("grid", "swipe", "difference", "steps", "quiz")
+GAINS = (1, 2, 4, 8, 16)
 
 SWEEP_PLANS = ("W8A8", "W6A6", "W4A8", "W4A4", "W8A32", "W4A32")
 SWEEP_COSTS = ("size", "bits", "seconds")
@@ -55,9 +58,12 @@ class Selection:
     shortcut: str = ""
     weight_bits: int = 4
     act_bits: int = 8
-    weight_estimator: str = "minmax"
-    act_estimator: str = "minmax"
-    edges: bool = True  # first and last layer at 8 bits
+    method: str = "rtn"
+    preset: str = "instant"
+    without: str = ""  # parts of the method that are left out, a comma between two
+    options: str = ""  # of the method, where they differ from the preset: a=1;b=none
+    look: str = "grid"  # how Compare shows the pictures
+    gain: int = 4  # what a difference is multiplied by
     samplers: str = "timestep-uniform.ndtc.tdac"  # of the calibration lab
     cal_size: int = 64
     cal_steps: int = 10
@@ -141,9 +147,12 @@ READERS: dict[str, Callable[[str], Any]] = {
     "plot": one_of(TIME_PLOTS),
     "weight_bits": one_of(PLAN_BITS),
     "act_bits": one_of(PLAN_BITS),
-    "weight_estimator": one_of(ESTIMATORS),
-    "act_estimator": one_of(ESTIMATORS),
-    "edges": one_of((True, False)),
+    "method": like(r"[a-z0-9-]{1,40}"),
+    "preset": one_of(PRESETS),
+    "without": like(r"([a-z0-9-]{1,40}(,[a-z0-9-]{1,40}){0,19})?"),
+    "options": like(r"([a-z0-9_]{1,40}=[^;=]{1,40}(;[a-z0-9_]{1,40}=[^;=]{1,40}){0,39})?"),
+    "look": one_of(LOOKS),
+    "gain": one_of(GAINS),
     "samplers": read_samplers,
     "cal_size": whole(1, 1024),
     "cal_steps": whole(1, 1000),
