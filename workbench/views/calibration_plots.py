@@ -13,7 +13,7 @@ from workbench.figures import calibration_effect as effects
 from workbench.figures.calibration import Cloud, Series, empty
 from workbench.figures.style import Figure
 from workbench.lab import Kept
-from workbench.prediction import plan_of
+from workbench.prediction import planned
 from workbench.selection import PROJECTIONS
 from workbench.session import Session
 from workbench.views.calibration_says import doublings_of
@@ -30,7 +30,7 @@ def measured(session: Session) -> tuple[str, bool]:
     """The page's plan in words, and whether what was measured is of it and of this capture."""
     conditions = session.lab.measured
     try:
-        plan = plan_of(session.selection)
+        plan = planned(session)
     except UserError:  # a layer's own bits that do not fit the capture: Quantize says so
         return session.selection.plan, False
     if conditions is None:

@@ -11,7 +11,7 @@ from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.lab import Conditions, Kept, Lab, Placed, Wish
 from workbench.page import Page, check_whole
-from workbench.prediction import plan_of
+from workbench.prediction import planned
 from workbench.running import model_of
 from workbench.samplers import checked_counts, counts_of
 from workbench.selection import MOST_REPEATS, MOST_SEED
@@ -136,7 +136,7 @@ def effect_work(page: Page, session: Session) -> Work:
     lab, opened = session.lab, session.opened
     if not lab.kept or lab.land is None:
         raise UserError(NOTHING_DRAWN)
-    plan = plan_of(session.selection)
+    plan = planned(session)
     conditions = Conditions(plan, opened.key, lab.land.steps)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
@@ -164,7 +164,7 @@ def stability_work(page: Page, session: Session, repeats: Any) -> Work:
     if kept is None:
         raise UserError(NOTHING_DRAWN)
     check_whole("Repeats", repeats, 2, MOST_REPEATS)
-    plan, wish = plan_of(session.selection), kept.wish
+    plan, wish = planned(session), kept.wish
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
         from analysis.lab.effect import hold_out
