@@ -124,9 +124,9 @@ STATISTICS = {
             "sqnr",
             "Predicted SQNR",
             "dB",
-            "How much louder the signal is than the rounding noise, under the grid set below the "
-            "histogram, one for all timesteps. Dark is bad: at 0 dB the noise is as loud as the "
-            "signal. 6 dB are one bit.",
+            "How much louder the signal is than the rounding noise, under the grid set below, one "
+            "for all timesteps. Dark is bad: at 0 dB the noise is as loud as the signal. 6 dB are "
+            "one bit.",
             predicted_sqnr,
             uses_grid=True,
             reverse=True,

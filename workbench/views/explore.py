@@ -73,8 +73,8 @@ class Explore:
         self.histogram = clip_plot(elem_id="histogram", min_height=330)
         with gr.Row(elem_classes="wb-tight"):
             scopes = [("all timesteps", "all"), ("this timestep only", "step")]
-            self.scope = gr.Radio(scopes, label="Drawn grid fits", elem_id="scope", scale=3)
-            self.log = gr.Checkbox(label="Logarithmic count", min_width=120)
+            self.scope = gr.Radio(scopes, label="Drawn grid fits", elem_id="scope", scale=2)
+            self.log = gr.Checkbox(label="Logarithmic count", min_width=170)
         gr.Markdown("#### Range of each channel", elem_classes="wb-small")
         self.channels = plot(elem_id="channels", min_height=210)
 

@@ -39,29 +39,27 @@ class GridControls:
     """Bits, estimator, granularity, share of the range, symmetry; for all layers or for one."""
 
     def __init__(self) -> None:
+        self.says = facts(elem_id="what-if")
         choices = [("all layers", "all"), ("this layer only", "layer")]
         self.applies = gr.Radio(choices, label="A change reaches", elem_id="applies")
-        with gr.Row(elem_classes="wb-tight"):
-            self.bits = gr.Radio(
-                list(BITS), label="Grid: bits", elem_classes="wb-bits", elem_id="bits", scale=3
-            )
-            self.symmetric = gr.Checkbox(
-                label="Symmetric around 0", elem_id="symmetric", min_width=120
-            )
+        self.bits = gr.Radio(list(BITS), label="Bits", elem_classes="wb-bits", elem_id="bits")
         with gr.Row(elem_classes="wb-tight"):
             titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
             self.estimator = gr.Dropdown(
-                titles, label="Clip limits from", elem_id="estimator", min_width=150
+                titles, label="Clip limits from", elem_id="estimator", min_width=140
             )
             grains = [(title, name) for name, title in GRANULARITY_TITLES.items()]
             self.granularity = gr.Dropdown(
-                grains, label="Grids", elem_id="granularity", min_width=150
+                grains, label="Grids", elem_id="granularity", min_width=140
             )
         self.keep = gr.Slider(
             LEAST_KEPT, 100, step=1, label="Part of that range that is kept (%)", elem_id="keep"
         )
-        self.reset = gr.Button("Give all layers the same grid again", size="sm", elem_id="reset")
-        self.says = facts(elem_id="what-if")
+        with gr.Row(elem_classes="wb-tight"):
+            self.symmetric = gr.Checkbox(
+                label="Symmetric around 0", elem_id="symmetric", min_width=160
+            )
+            self.reset = gr.Button("Same grid for all again", elem_id="reset", min_width=160)
 
     @property
     def outputs(self) -> list[Any]:

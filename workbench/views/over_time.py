@@ -60,19 +60,13 @@ class OverTime:
                 self.reading = facts()
                 self.moving = plot(elem_id="over-time", min_height=420)
             with gr.Column(scale=5, min_width=340):
-                with gr.Row():
-                    self.bits = gr.Radio(
-                        list(BITS),
-                        label="Grid: bits",
-                        elem_classes="wb-bits",
-                        scale=2,
-                        min_width=230,
-                    )
-                    titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
-                    self.estimator = gr.Dropdown(titles, label="Clip limits from", min_width=140)
+                self.bits = gr.Radio(list(BITS), label="Grid: bits", elem_classes="wb-bits")
                 with gr.Row(elem_classes="wb-tight"):
-                    self.symmetric = gr.Checkbox(label="Symmetric around 0", min_width=150)
-                    self.log = gr.Checkbox(label="Logarithmic count", min_width=150)
+                    titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
+                    self.estimator = gr.Dropdown(titles, label="Clip limits from", min_width=160)
+                    with gr.Column(min_width=160):
+                        self.symmetric = gr.Checkbox(label="Symmetric around 0")
+                        self.log = gr.Checkbox(label="Logarithmic count")
                 self.says = facts(elem_id="calibration-says")
                 self.error = plot(elem_id="calibration-error", min_height=330)
         with gr.Accordion("The same numbers as tables", open=False):
