@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from analysis.budget import CANCELLED, WHOLE, Clock, check_budget
 from analysis.callable_module import make_callable
 from analysis.errors import Cancelled, UserError
+from analysis.expected_error import expected_db
 from analysis.metrics.image import psnr
 from analysis.metrics.sqnr import sqnr_db
 from analysis.models.handle import ModelHandle
@@ -37,7 +38,7 @@ class LayerSensitivity:
     kind: str
     weight_bits: int | None  # `None` without a weight, 32 where it stays float
     act_bits: int
-    predicted_db: float | None  # noise in the layer itself; the order of measuring
+    predicted_db: float | None  # a first-order estimate of `sqnr_db`; the order of measuring
     sqnr_db: float | None = None  # of the predicted noise, over all held-out inputs
     by_step_db: tuple[float, ...] = ()  # the same at each timestep [T]
     psnr_db: float | None = None  # of pictures, where the layer was a finalist
@@ -96,9 +97,9 @@ def sensitivity(
     what a whole run makes of the error.
 
     Rounding is plain (`rtn`). Inputs are x_t of float runs that no calibration sees, at
-    `moments` timesteps from first to last of `steps`. The first and the last layer are measured
-    at once, the others in the order of the noise predicted from their own weights and
-    activations, worst first: the time that is there goes to those that matter.
+    `moments` timesteps from first to last of `steps`. Layers are measured in the order of a
+    first-order prediction (`analysis.expected_error`), worst first: the time that is there goes
+    to those that matter.
 
     Args:
         calibration: a capture or set of this model; `None` takes `rtn`'s own capture.
@@ -125,11 +126,12 @@ def sensitivity(
     before = clock.seconds
     held = hold_out(model, spec, moments, progress, should_stop)
     run_seconds = clock.seconds - before
+    expected = _predicted(model, held, order)
     state = Sensitivity(
         model.name,
         model.digest,
         quantized.plan,
-        tuple(_blank(layer, row) for layer, row in order),
+        tuple(_blank(layer, row, expected) for layer, row in order),
         held.timesteps,
         samples,
         clock.seconds,
@@ -191,14 +193,22 @@ def _order(model: ModelHandle, quantized: QuantizedModel) -> list[tuple[LayerRef
     return [(layer, rows[layer.name]) for layer in chosen]
 
 
-def _blank(layer: LayerRef, row: LayerRow) -> LayerSensitivity:
-    return LayerSensitivity(layer.name, layer.kind, row.weight_bits, row.act_bits, row.sqnr_db)
+def _predicted(
+    model: ModelHandle, held: HeldOut, order: list[tuple[LayerRef, LayerRow]]
+) -> dict[str, float]:
+    """The first-order estimate; nothing where there is no memory for derivatives."""
+    try:
+        return expected_db(model, held, order)
+    except (MemoryError, torch.OutOfMemoryError):
+        return {}
 
 
-def _expected(row: LayerSensitivity, model: ModelHandle) -> float:
-    """Nothing behind them evens out what the model is given and what it gives: they go first."""
-    if row.name in (model.first_layer, model.last_layer):
-        return -math.inf
+def _blank(layer: LayerRef, row: LayerRow, expected: Mapping[str, float]) -> LayerSensitivity:
+    predicted = expected.get(layer.name)
+    return LayerSensitivity(layer.name, layer.kind, row.weight_bits, row.act_bits, predicted)
+
+
+def _first(row: LayerSensitivity) -> float:
     return math.inf if row.predicted_db is None else row.predicted_db
 
 
@@ -215,11 +225,11 @@ class _Run:
 
     def measure(self, reserved: float) -> None:
         """One-step errors, worst prediction first, until the time is up but for `reserved`."""
-        queue = sorted(self.state.rows, key=lambda row: _expected(row, self.one.handle))
+        queue = sorted(self.state.rows, key=_first)
         longest = 0.0
         for done, row in enumerate(queue):
             report(self.progress, done, len(queue), row.name)
-            ended = self.clock.verdict(longest + min(reserved, (self.clock.budget or 0) / 2))
+            ended = self.clock.verdict(longest + min(reserved, (self.clock.budget or 0) / 3))
             if ended is not None and (done or ended == CANCELLED):
                 if not done:
                     raise Cancelled("Cancelled.")

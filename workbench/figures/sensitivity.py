@@ -13,12 +13,21 @@ from workbench.figures.results import KINDS
 from workbench.figures.style import ORANGE, Figure, axis, figure, packed, plain
 
 
+GREY = "#7F8A99"
+
+
 def sensitivity(
-    names: Sequence[str], kinds: Sequence[str], decibels: Array, kept: Collection[str] = ()
+    names: Sequence[str],
+    kinds: Sequence[str],
+    decibels: Array,
+    predicted: Array,
+    kept: Collection[str] = (),
 ) -> Figure:
-    """SQNR in dB [L] in execution order, the most sensitive lowest; NaN is not measured.
+    """SQNR in dB [L] in execution order, the most sensitive lowest.
 
     Args:
+        decibels: NaN where a layer was not measured.
+        predicted: shown for those, by hollow points.
         kept: layers with a ring around their point.
     """
     shown = [i for i, value in enumerate(decibels) if np.isfinite(value)]
@@ -26,7 +35,9 @@ def sensitivity(
         _points(names, decibels, [i for i in shown if kinds[i] == kind], kind) for kind in KINDS
     ]
     ringed = [i for i in shown if names[i] in kept]
-    data = [trace for trace in data if trace["x"]] + ([_rings(decibels, ringed)] if ringed else [])
+    rest = [i for i in range(len(names)) if i not in shown and np.isfinite(predicted[i])]
+    data += [_expected(names, predicted, rest), _rings(decibels, ringed)]
+    data = [trace for trace in data if trace["x"]]
     ticks, labels = block_ticks(names)
     return figure(
         data,
@@ -40,6 +51,7 @@ def sensitivity(
             "ticktext": labels,
             "tickangle": -35,
             "showgrid": False,
+            "zeroline": False,
             "range": [-1, len(names)],
         },
         yaxis=axis("SQNR of the predicted noise (dB)"),
@@ -58,6 +70,20 @@ def _points(names: Sequence[str], values: Array, rows: list[int], kind: str) -> 
         "name": {"attention": "attention operand"}.get(kind, kind),
         "marker": {"color": colour, "symbol": symbol, "size": 7},
         "hovertemplate": "%{text}<br>%{y:.1f} dB when quantized alone<extra></extra>",
+    }
+
+
+def _expected(names: Sequence[str], values: Array, rows: list[int]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": rows,
+        "y": packed(np.asarray(values, dtype=float)[rows]),
+        "customdata": [names[i] for i in rows],
+        "text": [plain(names[i]) for i in rows],
+        "name": "not measured: estimate",
+        "marker": {"color": GREY, "symbol": "circle-open", "size": 6},
+        "hovertemplate": "%{text}<br>about %{y:.1f} dB, not measured<extra></extra>",
     }
 
 

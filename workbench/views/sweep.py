@@ -219,10 +219,13 @@ def layer_plot(session: Session) -> dict[str, Any] | None:
     found = layers_of(session)
     if found is None:
         return None
-    values = [np.nan if row.sqnr_db is None else row.sqnr_db for row in found.rows]
+    measured, expected = (
+        np.array([np.nan if value is None else value for value in values])
+        for values in zip(*((row.sqnr_db, row.predicted_db) for row in found.rows), strict=True)
+    )
     kept = [name for name in session.swept.raised if name in session.overrides]
     names, kinds = [row.name for row in found.rows], [row.kind for row in found.rows]
-    return sensitivity(names, kinds, np.array(values), kept)
+    return sensitivity(names, kinds, measured, expected, kept)
 
 
 def all_plans(chosen: Sequence[str], more: str) -> list[str]:
@@ -273,5 +276,6 @@ def _registered() -> list[Any]:
     load_heavy()
     from analysis.methods import METHODS
 
-    methods = [(METHODS.get(name).title, name) for name in METHODS]
+    others = [(METHODS.get(name).title, name) for name in METHODS if name not in TITLES]
+    methods = [*((title, name) for name, title in TITLES.items()), *others]
     return [gr.CheckboxGroup(methods), gr.CheckboxGroup(_sets())]

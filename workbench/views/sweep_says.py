@@ -50,6 +50,8 @@ def layer_says(session: Session) -> dict[str, Any]:
         f"quantized alone; SQNR of the predicted noise over {found.samples} held-out samples at "
         f"t = {at}.{ENDS[found.ended]}"
     )
+    if found.not_reached:
+        text += " Hollow points are a first-order estimate."
     if found.plan.text != session.selection.plan:
         text += f" The plan is now {session.selection.plan}: measure again."
     return {"title": f"Sensitivity under {found.plan.text}", "text": text, "items": _tiles(session)}
@@ -65,10 +67,16 @@ def _tiles(session: Session) -> list[dict[str, str]]:
     kept = raised(found, count)
     cost = extra_megabytes(session.opened, found, kept)
     bits = f"W{worst.weight_bits}" if worst.weight_bits else ""
+    passed = "" if worst.name in kept else ": has its 8 bits"
     return [
-        _tile("Most sensitive", number(values[0]), "dB", f"{worst.name}, {bits}A{worst.act_bits}"),
+        _tile(
+            "Most sensitive",
+            number(values[0]),
+            "dB",
+            f"{worst.name}, {bits}A{worst.act_bits}{passed}",
+        ),
         _tile("Middle layer", number(values[len(values) // 2]), "dB"),
-        _tile(f"{len(kept)} at 8 bits", f"+{cost:.2f}", "MB", "more for their weights"),
+        _tile(f"Keeping {len(kept)} at 8 bits", f"+{cost:.2f}", "MB", "more for their weights"),
     ]
 
 
@@ -91,7 +99,7 @@ def layer_table(session: Session) -> dict[str, Any] | None:
         return None
     columns = [("Layer", ""), ("Kind", ""), ("Bits", ""), ("SQNR of predicted noise", "dB")]
     columns += [(f"at t = {t:g}", "dB") for t in found.timesteps]
-    columns += [("Pictures, PSNR", "dB, finalists"), ("Predicted in the layer", "dB")]
+    columns += [("Pictures, PSNR", "dB, finalists"), ("First-order estimate", "dB")]
     rows = [*found.ranking, *(row for row in found.rows if row.sqnr_db is None)]
     return {
         "caption": f"{len(rows)} layers, each quantized alone under {found.plan.text}",

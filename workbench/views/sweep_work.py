@@ -20,7 +20,7 @@ from workbench.views.sweep_says import layers_of
 
 MOST_SECONDS = 3600
 MOST_FINALISTS = 12
-MOST_LAYERS = 64
+STEPS = 10  # of the held-out runs
 
 
 def layer_work(page: Page, session: Session, seconds: Any, finalists: Any) -> Work:
@@ -40,6 +40,7 @@ def layer_work(page: Page, session: Session, seconds: Any, finalists: Any) -> Wo
             model_of(session, page.models),
             plan_of(selection),
             opened.capture,
+            steps=STEPS,
             budget=float(seconds),
             finalists=int(finalists),
             progress=progress,
