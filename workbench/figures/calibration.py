@@ -20,6 +20,7 @@ from workbench.figures.style import (
     figure,
     packed,
     plain,
+    spread,
 )
 
 # Told apart by colour, by symbol and by dash: one of them is enough.
@@ -69,7 +70,7 @@ def empty(text: str, height: int = 130) -> Figure:
         height,
         margin={"l": 12, "r": 12, "t": 12, "b": 12},
         annotations=[{**note, "showarrow": False, "font": {"size": 14}}] if text else [],
-        shapes=[frame],
+        shapes=[frame] if text else [],
         xaxis=hidden,
         yaxis=hidden,
     )
@@ -107,7 +108,9 @@ def time_axis(sets: Sequence[Series], **settings: Any) -> dict[str, Any]:
     every = np.concatenate([one.timesteps for one in sets]) if sets else np.array([0.0, 1.0])
     pad = max((spacing(one.timesteps) for one in sets), default=1.0) * 0.6
     limits = [float(every.max() + pad), float(every.min() - pad)]
-    return axis(TIME_TITLE, range=limits, zeroline=False, **settings)
+    shown = sets[0].timesteps[spread(len(sets[0].timesteps), 6)].tolist() if sets else []
+    ticks = {"tickvals": shown, "ticktext": [f"{t:g}" for t in shown], "tickangle": 0}
+    return axis(TIME_TITLE, range=limits, zeroline=False, **ticks, **settings)
 
 
 def spacing(timesteps: Array) -> float:

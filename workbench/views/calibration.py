@@ -49,12 +49,14 @@ class Calibration:
 
     def _build_form(self) -> None:
         self.samplers = gr.CheckboxGroup(choices(), label="Samplers", elem_id="samplers")
+        with gr.Accordion("What each sampler does", open=False):
+            gr.Markdown(words.SAMPLERS)
         with gr.Row():
             self.cal_size = gr.Number(
-                label="Samples a set", precision=0, elem_id="cal-size", min_width=80
+                label="Samples", precision=0, elem_id="cal-size", min_width=80
             )
             self.cal_steps = gr.Number(
-                label="Steps of a run", precision=0, elem_id="cal-steps", min_width=80
+                label="Steps", precision=0, elem_id="cal-steps", min_width=80
             )
             self.cal_seed = gr.Number(label="Seed", precision=0, elem_id="cal-seed", min_width=80)
         self.draw = Runner("Drawing", "Draw", "draw")
@@ -65,6 +67,7 @@ class Calibration:
     def _build_counts(self) -> None:
         shown = [(name.capitalize(), name) for name in COUNTS_AS]
         self.counts_as = gr.Radio(shown, label="Counts as", elem_id="counts-as")
+        gr.Markdown(words.CURVES, elem_classes="wb-small")
         self.counts = plot(elem_id="counts", min_height=200)
         with gr.Accordion("The same numbers as a table", open=False):
             self.step_table = table(elem_id="step-table")
@@ -109,7 +112,7 @@ class Calibration:
                     label="Repeats (K)", precision=0, elem_id="repeats", min_width=80
                 )
                 self.repeat = Runner("Repeating", "Repeat", "repeat")
-                self.repeated = plot(elem_id="repeated", min_height=40)
+                self.repeated = plot(elem_id="repeated")
             with gr.Column(scale=7, min_width=340):
                 self.spread = plot(elem_id="spread", min_height=130)
         with gr.Accordion("Every layer's spread as a table", open=False):

@@ -143,7 +143,7 @@ def spread(session: Session) -> Figure:
 def repeated(session: Session) -> Figure:
     """One-step SQNR of the repeats beside the sets'."""
     if session.lab.stability is None:
-        return empty("", 40)
+        return empty("", 20)
     found = session.lab.stability[1]
     others = [
         (k.label, k.slot, k.effect.sqnr_db)

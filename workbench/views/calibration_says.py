@@ -11,6 +11,24 @@ from workbench.figures.style import number
 from workbench.lab import Kept, Lab
 from workbench.session import Session
 
+SAMPLERS = """
+A run of the model has as many steps as you set. Each sampler says how many samples come from each
+step; the samples themselves are noisy pictures from the model's own runs, unless it says otherwise.
+
+- **Timestep-uniform:** the same number at every step, as Q-Diffusion does.
+- **NDTC:** timesteps from a normal distribution, more of them near the finished picture (PTQ4DM).
+- **TDAC:** more where the features of the steps are dense and diverse (EDA-DM).
+- **Random:** every step is as likely, and every sample comes from a run of its own.
+- **One timestep:** all samples at the middle of the run, to see why that fails.
+- **Noised pictures:** finished pictures with noise added, not what the model meets on its way.
+- **Pure noise:** standard normal noise at every step.
+- **Custom:** the histogram that you draw.
+"""
+CURVES = (
+    "Below the counts, of held-out runs: **density** is how many other steps look alike to the "
+    "network, **diversity** how much a step differs from all others. TDAC takes more samples where "
+    "they are high."
+)
 NOTHING = {
     "title": "Nothing drawn yet",
     "text": "Choose samplers and press Draw: a few runs of the model show which timesteps each "
