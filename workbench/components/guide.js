@@ -8,7 +8,7 @@ let step = null, framed = null, wanted = 0;
 function show(open) {
   panel.hidden = !open;
   opener.setAttribute('aria-expanded', String(open));
-  document.body.classList.toggle('wb-guided', open);
+  element.closest('.contain > .column').classList.toggle('wb-guided', open);
   if (open) panel.querySelector('button').focus();
   else { frame(null); opener.focus(); }
 }

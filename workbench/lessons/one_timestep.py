@@ -66,7 +66,7 @@ LESSONS.register("one-timestep")(
                 "ladder, and every number moves to the nearest rung. The model gets smaller and "
                 "can run faster; the moves are errors.",
                 "The hill shows the values that enter this layer, the thin upright lines are the "
-                "rungs. Choose other bits below the picture and watch them.",
+                "rungs. Choose other bits under “What if the grid were another?” and watch them.",
                 at="histogram",
                 select={**LATE, "tab": "explore", "stat": "absmax", "bits": "4"},
             ),

@@ -85,7 +85,7 @@ LESSONS.register("samples")(
                 "“One timestep only” is what serves ordinary networks. NDTC, of PTQ4DM, "
                 "draws moments from a bell curve that leans towards the picture. TDAC, of EDA-DM, "
                 "prefers moments that resemble many others (density) or no other (diversity).",
-                "Press Draw; it runs the model for some seconds. Then the bars show how many of "
+                "Press Draw; it runs the model for a short while. Then the bars show how many of "
                 "{cal_size} samples each way has put at each of {cal_steps} moments.",
                 at="samplers",
                 select={**DRAWN, "t": "480", "tab": "calibration"},
@@ -108,7 +108,9 @@ LESSONS.register("samples")(
                 "counts is how little the quantized network's prediction changes, at every "
                 "moment. With “Use for Apply” the chosen set calibrates the next model "
                 "you make in Quantize.",
-                "Press Measure and compare the curves at both ends of the run. Lower is better.",
+                "Press Measure. The upper plot says how far the prediction stands above its error, "
+                "the lower one what each set gains or loses beside the capture. Higher is better; "
+                "look for moments at which one set falls behind.",
                 at="effect-says",
                 select={**DRAWN, "t": "480", "tab": "calibration"},
             ),
