@@ -24,7 +24,7 @@ bench: $(VENV)/dev.stamp browser
 	$(BIN)/python -m benchmarks $(ARGS)
 
 table: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks table $(ARGS)
+	$(BIN)/python -m benchmarks table --jobs 2 $(ARGS)
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -121,6 +121,7 @@ def _values(done: Any, run: Path, seconds: float) -> dict[str, Any]:
         "size_mb": done.size_bytes / 1e6,
         "float_size_mb": done.float_size_bytes / 1e6,
         "skipped": done.skipped,
+        "notes": list(done.notes),
         "losses": _ends(done.losses),
     }
 
@@ -144,5 +145,6 @@ def _lines(done: Any, values: dict[str, Any]) -> list[str]:
         for r in done.layers
     ]
     left = [f"less than planned: {name} ({why})" for name, why in done.skipped.items()]
+    left += [f"note: {sentence}" for sentence in done.notes]
     head = f"{values['run']}: {done.plan.text} in {number(values['seconds'], 's')}, {sizes}"
     return [head, *table(rows), *left]

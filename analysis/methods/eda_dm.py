@@ -31,6 +31,9 @@ class EdaDmConfig(SetOptions):
         "lp2d", "How the range of each activation is chosen", tuple(ESTIMATORS)
     )
     iterations: int = option(5_000, "Iterations a block", range=(0, 10**6))
+    last_iterations: int | None = option(
+        None, "Iterations for the last layer; none: as for a block", range=(0, 10**6)
+    )
     adaround: bool = option(True, "Learn whether each weight is rounded up or down")
     act_scales: bool = option(True, "Learn activation scales with the weights")
     batch: int = option(32, "Samples an iteration", range=(1, 4096))
@@ -75,6 +78,7 @@ def eda_dm(
         skipped=skipped,
         weights=learned.weights,
         losses=learned.losses,
+        notes=learned.notes,
     )
 
 
@@ -84,6 +88,7 @@ def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
     return Phase(
         name="blocks",
         iterations=config.iterations,
+        last_iterations=config.last_iterations,
         weights=config.adaround,
         scales=config.act_scales,
         batch=config.batch,
@@ -107,7 +112,7 @@ METHODS.register("eda-dm")(
         learns=True,
         presets={
             "instant": {"calibration_size": 64, "calibration_steps": 10, "iterations": 0},
-            "fast": {"iterations": 200, "batch": 16, "scale_lr": 1e-5},
+            "fast": {"iterations": 200, "last_iterations": 1000, "batch": 16, "scale_lr": 1e-5},
             "paper": {"calibration_size": 1024, "calibration_steps": 100, "shared_runs": False},
         },
         parts={

@@ -40,6 +40,9 @@ class QDiffusionConfig(SetOptions):
     )
     weight_iterations: int = option(20_000, "Iterations of AdaRound a block", range=(0, 10**6))
     act_iterations: int = option(5_000, "Iterations of the scales a block", range=(0, 10**6))
+    last_iterations: int | None = option(
+        None, "Iterations of AdaRound for the last layer; none: as for a block", range=(0, 10**6)
+    )
     batch: int = option(32, "Samples an iteration", range=(1, 4096))
     weight_lr: float = option(1e-3, "Adam's rate for roundings", range=(1e-8, 10.0))
     scale_lr: float = option(4e-4, "Adam's rate for activation scales", range=(1e-8, 10.0))
@@ -76,6 +79,7 @@ def q_diffusion(
         skipped=skipped,
         weights=rounded.weights,
         losses=[*rounded.losses, *scaled.losses],
+        notes=[*rounded.notes, *scaled.notes],
     )
 
 
@@ -84,6 +88,7 @@ def weight_phase(config: QDiffusionConfig) -> Phase:
     return Phase(
         name="weights",
         iterations=config.weight_iterations,
+        last_iterations=config.last_iterations,
         batch=config.batch,
         weight_lr=config.weight_lr,
         regularizer=config.regularizer,
@@ -138,6 +143,7 @@ METHODS.register("q-diffusion")(
             "fast": {
                 "weight_iterations": 200,
                 "act_iterations": 50,
+                "last_iterations": 1000,
                 "batch": 16,
                 "weight_lr": 2e-2,
                 "scale_lr": 1e-5,

@@ -35,6 +35,7 @@ def convert(
     skipped: Mapping[str, str] | None = None,
     weights: Mapping[str, Tensor] | None = None,
     losses: Sequence[LossPoint] = (),
+    notes: Sequence[str] = (),
 ) -> QuantizedModel:
     """Quantize a model with grids that a method has chosen; the original is left as it is.
 
@@ -45,6 +46,7 @@ def convert(
         skipped: layer name -> why it is less than the plan asked for.
         weights: layer name -> weight [C_out, ...] to round in place of the model's own.
         losses: of blocks that have learned.
+        notes: sentences about what the method could not do.
     """
     converted = assemble(handle, qparams, weights)
     rows = tuple(
@@ -64,7 +66,19 @@ def convert(
         float_size_bytes=float_size(handle.denoiser),
         skipped=dict(skipped or {}),
         losses=tuple(losses),
+        notes=(*inapplicable(handle, plan), *notes),
     )
+
+
+def inapplicable(handle: ModelHandle, plan: QuantPlan) -> list[str]:
+    """What the plan asks for and this model has no place for, in sentences."""
+    notes = []
+    if plan.split and not handle.shortcuts:
+        notes.append("The split does not apply: this model concatenates no shortcut.")
+    quantizes = any(layer.act is not None for layer in plan.resolve(handle).values())
+    if quantizes and not any(layer.kind == "attention" for layer in handle.layers):
+        notes.append("The bits of attention do not apply: this model has no attention.")
+    return notes
 
 
 def float_size(denoiser: nn.Module) -> int:

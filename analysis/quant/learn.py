@@ -19,6 +19,10 @@ from analysis.quant.watch import outputs
 RECORDED = 25  # losses kept of a unit, evenly spaced
 
 
+class Diverged(Exception):  # noqa: N818 - the unit is left as it was, nothing has failed
+    """The loss of a unit left all bounds; its text says when."""
+
+
 @dataclass(frozen=True)
 class Cache:
     """What a unit is given and must answer, for all N rows of the calibration set.
@@ -42,12 +46,16 @@ def learn(
     phase: Phase,
     on_loss: Callable[[int, float], None],
     should_stop: ShouldStop | None = None,
+    limit: float = math.inf,
 ) -> None:
     """Adam on the roundings and scales of a learnable unit.
 
-    Rows and drops are drawn from torch's global generator. All is float32: in bfloat16 the unit
-    learns a mean that is off by little more than its resolution, which the sampler adds up over
-    its steps (docs/quantization.md has the figures).
+    Rows and drops are drawn from torch's global generator. Convolutions may run in bfloat16
+    (see `half_conv`), all else is float32.
+
+    Raises:
+        Diverged: when a recorded loss is no number or above `limit`.
+        Cancelled: when `should_stop` says so.
     """
     rounded = list(roundings(twin).values())
     learned = list(scales(twin).values())
@@ -58,24 +66,51 @@ def learn(
     with outputs(twin, cache.inner, seen.__setitem__):
         for iteration in range(phase.iterations):
             check_stop(should_stop)
-            rows = torch.randint(cache.rows, (phase.batch,))
-            args = _picked(cache, rows.to(cache.target.device), phase.input_drop)
-            out = twin(*args[0], **args[1])
-            loss = _loss(out, cache.target[rows], phase.power)
-            for name, target in cache.inner.items():
-                loss = loss + phase.alpha * _loss(seen[name], target[rows], phase.power)
+            _pull(rounded, iteration, phase)
+            rows = torch.randint(cache.rows, (phase.batch,)).to(cache.target.device)
+            loss = _unit_loss(twin, cache, rows, phase, phase.input_drop, seen)
             if iteration % every == 0 or iteration == phase.iterations - 1:
-                on_loss(iteration, float(loss.detach()))
+                on_loss(iteration, _checked(float(loss.detach()), limit, iteration))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            beta = beta_at(iteration, phase.iterations)
-            if beta is not None and phase.regularizer > 0:
-                for rounding in rounded:
-                    rounding.push(beta, phase.regularizer)
             optimizer.step()
             schedule.step()
             if learned:  # never to 0 or below
                 torch._foreach_clamp_min_([scale.detach() for scale in learned], least)
+
+
+def loss_of(unit: nn.Module, cache: Cache, phase: Phase) -> float:
+    """The loss of a quantized unit as it is, on the first rows; at least 1e-6 of the signal."""
+    rows = torch.arange(min(cache.rows, phase.batch), device=cache.target.device)
+    seen: dict[str, Tensor] = {}
+    with torch.no_grad(), outputs(unit, cache.inner, seen.__setitem__):
+        loss = _unit_loss(unit, cache, rows, phase, 0.0, seen)
+    target = cache.target[rows]
+    signal = _loss(target, torch.zeros_like(target), phase.power)
+    return max(float(loss), 1e-6 * float(signal))
+
+
+def _checked(loss: float, limit: float, iteration: int) -> float:
+    if not loss <= limit:  # also true for nan
+        raise Diverged(f"the loss reached {loss:.3g} in iteration {iteration}.")
+    return loss
+
+
+def _pull(rounded: list[SoftRounding], iteration: int, phase: Phase) -> None:
+    beta = beta_at(iteration, phase.iterations)
+    for rounding in rounded:
+        rounding.pull = None if beta is None else (beta, phase.regularizer)
+
+
+def _unit_loss(
+    unit: nn.Module, cache: Cache, rows: Tensor, phase: Phase, drop: float, seen: dict[str, Tensor]
+) -> Tensor:
+    """Loss of a unit and of its inner layers, whose outputs a hook puts into `seen`."""
+    args = _picked(cache, rows, drop)
+    loss = _loss(unit(*args[0], **args[1]), cache.target[rows], phase.power)
+    for name, target in cache.inner.items():
+        loss = loss + phase.alpha * _loss(seen[name], target[rows], phase.power)
+    return loss
 
 
 def _loss(out: Tensor, target: Tensor, power: float) -> Tensor:

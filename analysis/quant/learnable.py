@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from analysis.quant.half_conv import convolution
 from analysis.quant.learned_scale import LearnedQuantize
 from analysis.quant.modules import FakeQuantize, QuantConv2d, QuantLayer
 from analysis.quant.rounding import SoftRounding
@@ -28,7 +29,7 @@ class SoftLayer(nn.Module):
         x = self.quantized.input_quantizer(x)
         weight = self.rounding() if hasattr(self, "rounding") else self.quantized.weight
         if isinstance(self.quantized, QuantConv2d):
-            return self.quantized._conv_forward(x, weight, self.quantized.bias)
+            return convolution(x, weight, self.quantized)
         return functional.linear(x, weight, self.quantized.bias)
 
 

@@ -42,6 +42,7 @@ class QuantizedModel:
     size_bytes: int  # weights packed at their bits, scales, and the rest in float
     float_size_bytes: int
     skipped: Mapping[str, str] = field(default_factory=dict)  # layer -> why it is (partly) float
+    notes: tuple[str, ...] = ()  # sentences: what could not be applied, which blocks did not learn
     losses: tuple[LossPoint, ...] = ()  # of every block, while it learned
 
     @property

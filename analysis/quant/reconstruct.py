@@ -7,6 +7,7 @@ model.
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,13 +23,14 @@ from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.assemble import assemble
 from analysis.quant.blocks import units
 from analysis.quant.finished import Finished
-from analysis.quant.learn import learn
+from analysis.quant.learn import Diverged, learn, loss_of
 from analysis.quant.learnable import learnable, roundings, scales, settle
 from analysis.quant.modules import FakeQuantize, QuantLayer
 from analysis.quant.pairs import Calls, Pair, cache
 from analysis.quant.phase import LossPoint, OnLoss, Phase
 from analysis.quant.qparams import LayerQParams, QParams
 
+STOP, KEEP = 1000.0, 10.0  # times the loss of the rounded unit: no more while it learns, after
 ROWS_AT_ONCE = 32  # of a unit's forward passes outside the loop
 
 
@@ -39,6 +41,7 @@ class Learned:
     weights: dict[str, Tensor]
     qparams: dict[str, LayerQParams]
     losses: list[LossPoint]
+    notes: list[str] = field(default_factory=list)  # sentences about units that did not learn
 
 
 @torch.no_grad()
@@ -72,6 +75,7 @@ def reconstruct(
         walk.weights(converted.denoiser),
         _with_scales(qparams, converted.denoiser),
         walk.losses,
+        walk.notes,
     )
 
 
@@ -85,6 +89,7 @@ class _Walk:
     on_loss: OnLoss | None
     finished: Finished | None
     losses: list[LossPoint] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     done: int = 0
 
     def pass_through(self, denoiser: nn.Module, calibration: CalibrationSet) -> None:
@@ -107,6 +112,7 @@ class _Walk:
     def learn(self, name: str, floating: nn.Module, quantized: nn.Module, calls: Calls) -> None:
         """Let one unit learn, or take what it has learned before."""
         check_stop(self.should_stop)
+        phase = self._phase_of(name)
         twin = learnable(
             quantized, self._to_round(floating, quantized), self.phase.scales, self.phase.act_drop
         )
@@ -114,39 +120,68 @@ class _Walk:
         kept = self.finished.load(self.phase.name, name) if self.finished and learns else None
         if kept is not None:
             self.losses += kept.restore(twin)
-        elif learns and self.phase.iterations:
-            losses = self._run(name, floating, quantized, twin, calls)
-            self.losses += losses
-            if self.finished:
-                self.finished.save(self.phase.name, name, twin, losses)
-        if learns:
             settle(quantized, twin)
-        self.done += 1
+        elif learns and phase.iterations:
+            self._learned(name, phase, floating, quantized, twin, calls)
+        self.done += phase.iterations
         self._report(0, f"{self.phase.name}: {name}")
 
+    def _learned(
+        self,
+        name: str,
+        phase: Phase,
+        floating: nn.Module,
+        quantized: nn.Module,
+        twin: nn.Module,
+        calls: Calls,
+    ) -> None:
+        """Let a unit learn; one whose loss diverges stays as it was rounded."""
+        try:
+            losses = self._run(name, phase, floating, quantized, twin, calls)
+        except Diverged as error:
+            self.notes.append(f"{name} keeps its rounded start: in {phase.name} {error}")
+            return
+        self.losses += losses
+        if self.finished:
+            self.finished.save(phase.name, name, twin, losses)
+
+    def _phase_of(self, unit: str) -> Phase:
+        return self.phase.of_last_unit() if unit == self.units[-1] else self.phase
+
     def _run(
-        self, name: str, floating: nn.Module, quantized: nn.Module, twin: nn.Module, calls: Calls
+        self,
+        name: str,
+        phase: Phase,
+        floating: nn.Module,
+        quantized: nn.Module,
+        twin: nn.Module,
+        calls: Calls,
     ) -> list[LossPoint]:
-        inner = _inner(quantized) if self.phase.alpha else []
+        inner = _inner(quantized) if phase.alpha else []
         data = cache(floating, calls, inner, ROWS_AT_ONCE)
+        start, before = loss_of(quantized, data, phase), copy.deepcopy(quantized.state_dict())
         points: list[LossPoint] = []
 
         def note(iteration: int, loss: float) -> None:
-            total = self.phase.iterations
-            points.append(LossPoint(self.phase.name, name, iteration, total, loss))
+            points.append(LossPoint(phase.name, name, iteration, phase.iterations, loss))
             if self.on_loss:
                 self.on_loss(points[-1])
-            self._report(iteration, f"{self.phase.name}: {name}, loss {loss:.4g}")
+            self._report(iteration, f"{phase.name}: {name}, loss {loss:.4g}")
 
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(zlib.crc32(f"{self.seed} {self.phase.name} {name}".encode()))
-            learn(twin, data, self.phase, note, self.should_stop)
+            torch.manual_seed(zlib.crc32(f"{self.seed} {phase.name} {name}".encode()))
+            learn(twin, data, phase, note, self.should_stop, STOP * start)
+        settle(quantized, twin)
+        end = loss_of(quantized, data, phase)
+        if not end <= KEEP * start:  # also true for nan
+            quantized.load_state_dict(before)
+            raise Diverged(f"the loss went from {start:.3g} to {end:.3g}.")
         return points
 
     def _report(self, iteration: int, text: str) -> None:
         """Progress in iterations, from the first to the last and from unit to unit alike."""
-        each = max(self.phase.iterations, 1)
-        report(self.progress, self.done * each + iteration, len(self.units) * each, text)
+        total = sum(self._phase_of(unit).iterations for unit in self.units)
+        report(self.progress, self.done + iteration, max(total, 1), text)
 
     def _to_round(self, floating: nn.Module, quantized: nn.Module) -> dict[str, Tensor]:
         """Float weights whose rounding this walk learns."""

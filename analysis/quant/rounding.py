@@ -17,24 +17,28 @@ ZETA, GAMMA = 1.1, -0.1  # the sigmoid is stretched so that 0 and 1 are reached
 
 
 class _Soft(torch.autograd.Function):
-    """The soft weight, its slope worked out in one go with it; autograd would take five passes."""
+    """The soft weight; slope and regularizer are worked out from h, which autograd would keep."""
 
     @staticmethod
     def forward(ctx: Any, logit: Tensor, grid: SoftRounding) -> Tensor:
-        sigmoid = torch.sigmoid(logit)
-        raw = sigmoid * (ZETA - GAMMA) + GAMMA
-        h = raw.clamp(0, 1)
-        grid.h_slope = (sigmoid - sigmoid.square()).mul_(ZETA - GAMMA).mul_(raw == h)
-        grid.h = h
-        steps = grid.down + h
-        levels = steps.clamp(0, grid.top)
-        ctx.save_for_backward(grid.h_slope * (steps == levels) * grid.scale)
-        return levels.sub_(grid.zero_point).mul_(grid.scale)
+        h = torch.sigmoid(logit).mul_(ZETA - GAMMA).add_(GAMMA).clamp_(0, 1)
+        ctx.save_for_backward(h, grid.step)
+        ctx.pull = grid.pull
+        return torch.addcmul(grid.floor, h, grid.step)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad * ctx.saved_tensors[0], None
+        h, step = ctx.saved_tensors
+        by_h = grad * step
+        if ctx.pull is not None:
+            beta, strength = ctx.pull
+            offset = torch.sub(h * 2, 1)
+            steepness = offset.abs().pow_(beta - 1).copysign_(offset)
+            by_h.add_(steepness, alpha=-2 * beta * strength)
+        slope = (h - GAMMA).mul_(ZETA - h).div_(ZETA - GAMMA)  # dh / dV where h is not clamped
+        inside = (h > 0) & (h < 1)
+        return by_h.mul_(slope).mul_(inside), None
 
 
 class SoftRounding(nn.Module):
@@ -46,26 +50,36 @@ class SoftRounding(nn.Module):
         weight: [C_out, ...] float.
         scale, zero_point: broadcastable to the weight.
         levels: n, the number of levels.
+
+    Attributes:
+        pull: `None`, or (beta, strength): the backward pass adds the gradient of
+            strength * sum(1 - |2 h(V) - 1|^beta) (equation 24) to V's.
     """
 
     scale: Tensor
     down: Tensor
     zero_point: Tensor
-    h: Tensor  # h(V) = clamp(sigmoid(V) (zeta - gamma) + gamma, 0, 1) (equation 23), as last used
-    h_slope: Tensor  # dh / dV
+    floor: Tensor  # [C_out, ...] the weight with all h = 0
+    step: Tensor  # [C_out, ...] how much h = 1 adds: the scale, or 0 beyond the last level
 
     def __init__(self, weight: Tensor, scale: Tensor, zero_point: Tensor, levels: int) -> None:
         super().__init__()
-        steps = weight.detach().float() / scale
+        steps = _channels_last(weight.detach().float()) / scale
         down = steps.floor()
         self.top = levels - 1
+        self.pull: tuple[float, float] | None = None
         self.register_buffer("scale", scale)
         self.register_buffer("zero_point", zero_point.float())
         self.register_buffer("down", down + zero_point)
+        self.register_buffer("floor", (self.down.clamp(0, self.top) - self.zero_point) * scale)
+        self.register_buffer("step", scale * ((self.down >= 0) & (self.down < self.top)))
         self.logit = nn.Parameter(_logit(steps - down))
 
     def forward(self) -> Tensor:
-        """The soft weight [C_out, ...]."""
+        """The soft weight [C_out, ...], with h(V) = clamp(sigmoid(V) (zeta - gamma) + gamma, 0, 1).
+
+        Equation 23.
+        """
         return _Soft.apply(self.logit, self)
 
     @torch.no_grad()
@@ -73,17 +87,6 @@ class SoftRounding(nn.Module):
         """The weight [C_out, ...] with every h rounded, on its grid."""
         levels = torch.clamp(self.down + (self.logit >= 0), 0, self.top)
         return (levels - self.zero_point) * self.scale
-
-    @torch.no_grad()
-    def push(self, beta: float, strength: float) -> None:
-        """Add the gradient of strength * sum(1 - |2 h(V) - 1|^beta) (equation 24) to V's.
-
-        It is 0 where all are rounded. To be called after `forward` and the backward pass.
-        """
-        assert self.logit.grad is not None
-        offset = 2 * self.h - 1
-        steepness = offset.abs().pow_(beta - 1).mul_(offset.sign_())
-        self.logit.grad.addcmul_(steepness, self.h_slope, value=-2 * beta * strength)
 
 
 def beta_at(
@@ -94,6 +97,11 @@ def beta_at(
     if iteration < start:
         return None
     return first + (last - first) * (iteration - start) / max(iterations - start, 1)
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    """The layout that convolutions are fastest in."""
+    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
 
 
 def _logit(h: Tensor) -> Tensor:

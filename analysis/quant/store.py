@@ -120,6 +120,7 @@ def _recipe(model: QuantizedModel) -> dict[str, Any]:
         "seams": {n: s for n, g in model.qparams.items() if (s := _seams(g)) != [None, None]},
         "layers": [asdict(row) for row in model.layers],
         "skipped": dict(model.skipped),
+        "notes": list(model.notes),
         "losses": [asdict(point) for point in model.losses],
         "size_bytes": model.size_bytes,
         "float_size_bytes": model.float_size_bytes,
@@ -185,5 +186,6 @@ def _rebuild(
         size_bytes=recipe["size_bytes"],
         float_size_bytes=recipe["float_size_bytes"],
         skipped=recipe["skipped"],
+        notes=tuple(recipe.get("notes", ())),
         losses=tuple(LossPoint(**point) for point in recipe.get("losses", ())),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -22,7 +24,7 @@ only writes the document anew."""
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run the command; the exit status is 1 where a row failed, 130 after Ctrl-C."""
     try:
-        sys.exit(_run(_parser().parse_args(arguments)))
+        sys.exit(_shared(_parser().parse_args(arguments), arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -42,8 +44,30 @@ def _parser() -> argparse.ArgumentParser:
     add("--rows", default="*", metavar="GLOB", help="run these rows only; all finished are shown")
     add("--budget", type=float, metavar="MINUTES", help="stop before a row that would not fit")
     add("--keep-stale", action="store_true", help="keep rows of older code, and mark them")
+    add("--jobs", type=int, choices=(1, 2), default=1, help="2: a second process starts at the end")
+    add("--backwards", action="store_true", help="start at the end, and write no document")
     add("--list", action="store_true", help="print the rows' names in order, and run none")
     return parser
+
+
+def _shared(chosen: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """The run, or two that meet in the middle, each on its part of the cores.
+
+    Two processes wait less than the threads of one do for each other.
+    """
+    if chosen.jobs == 1:
+        return _run(chosen)
+    threads = str(max(1, (os.cpu_count() or 1) // chosen.jobs))
+    command = [sys.executable, "-m", "benchmarks", "table", *arguments, "--jobs", "1"]
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    ways = ([], ["--backwards"])
+    running = [subprocess.Popen([*command, *way], env=environment) for way in ways]
+    try:
+        return max(process.wait() for process in running)
+    except KeyboardInterrupt:  # they have had it, too
+        return max(process.wait() for process in running)
+    finally:
+        _run(argparse.Namespace(**{**vars(chosen), "budget": 0.0}))
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -63,7 +87,9 @@ def _run(chosen: argparse.Namespace) -> int:
         return 0
     bench = _bench(chosen)
     budget = None if chosen.budget is None else chosen.budget * 60
-    outcome = run_rows(bench, wanted, budget)
+    outcome = run_rows(bench, wanted[::-1] if chosen.backwards else wanted, budget)
+    if chosen.backwards:
+        return 130 if outcome.interrupted else int(bool(outcome.failed))
     records = [r for row in rows if is_there(row) and (r := bench.record(row)) is not None]
     report = Report(bench.settings, rows, records, tuple(parts), outcome.failed)
     write_whole(chosen.out, render(report).encode())

@@ -49,6 +49,10 @@ def run_rows(
     say(f"{len(done)} rows are finished, {len(waiting)} are to be run{_left(bench, waiting, done)}")
     while waiting:
         row = waiting[0]
+        if (found := bench.record(row)) is not None:  # another process has finished it
+            done[row] = found
+            waiting.remove(row)
+            continue
         spent = clock() - started
         if budget_s is not None and spent + expected(row, done, bench.settings) > budget_s:
             outcome.over_budget = True

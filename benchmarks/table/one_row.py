@@ -31,6 +31,8 @@ from benchmarks.table.rows import Row
 from benchmarks.table.sources import commit, loaded_digest
 from benchmarks.table.store import Record, Settings, read_record
 
+INPUT_BITS = 16  # of x_t: at 8 its rounding would outweigh what the methods differ in
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -106,6 +108,7 @@ def _quantize(model: ModelHandle, row: Row, calibration: Any, progress: Progress
         progress,
         seed=row.seed,
         without=row.without,
+        input_bits=row.input_bits or INPUT_BITS,
     )
 
 

@@ -58,7 +58,7 @@ def _head(report: Report) -> str:
     made = _made(report.records)
     return f"""# Results
 
-`python -m benchmarks table --model {s.model} --samples {s.samples} --steps {s.steps}` \
+`python -m benchmarks table --model {s.model} --samples {s.samples} --steps {s.steps} --jobs 2` \
 (`make table`) writes this page; commit {made["commit"]} (a + stands for changes on top).
 Python {made["python"]}, torch {made["torch"]}, diffusers {made["diffusers"]}, device {s.device}, \
 {made["threads"]} threads.

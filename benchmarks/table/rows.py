@@ -30,6 +30,7 @@ class Row:
     seed: int = 0
     without: tuple[str, ...] = ()  # parts of the method left out
     calibration: str | None = None  # a key of CALIBRATIONS; none: the method's own
+    input_bits: int | None = None  # of x_t; none: 16 for all methods, so that they compare
 
     @property
     def slug(self) -> str:
@@ -37,6 +38,7 @@ class Row:
         parts = [self.method, self.plan, self.preset, f"seed{self.seed}"]
         parts += [f"without-{name}" for name in self.without]
         parts += [f"on-{self.calibration}"] if self.calibration else []
+        parts += [f"input{self.input_bits}"] if self.input_bits else []
         return "_".join(part for part in parts if part)
 
     @property
@@ -47,7 +49,7 @@ class Row:
     @property
     def parent(self) -> Row:
         """The method's usual row with the same bits: nothing left out, its own calibration."""
-        return replace(self, seed=0, without=(), calibration=None)
+        return replace(self, seed=0, without=(), calibration=None, input_bits=None)
 
     @property
     def is_float(self) -> bool:
@@ -60,6 +62,7 @@ class Row:
         parts += [f"preset {self.preset}"] if self.preset not in ("", "fast") else []
         parts += [f"without {', '.join(self.without)}"] if self.without else []
         parts += [f"calibrated on {self.calibration}"] if self.calibration else []
+        parts += [f"x_t at {self.input_bits} bits"] if self.input_bits else []
         return ", ".join(parts)
 
 
@@ -78,11 +81,11 @@ def table_rows(parts: Parts) -> list[Row]:
     rows = _main(SEEDED_PLANS, 0)
     rows += [row for plan in OTHER_PLANS for row in _main((plan,), 0)[1:]]
     rows += ablations(parts)
-    rows += [Row("rtn", "W4A8", "instant")]
+    rows += [Row("rtn", plan, input_bits=8) for plan in SEEDED_PLANS]
     rows += [Row("rtn", "W8A8", calibration=name) for name in CALIBRATIONS]
     for seed in SEEDS[1:]:
         rows += _main(SEEDED_PLANS, seed)
-    rows += [replace(row, seed=seed) for row in split_alone(parts) for seed in SEEDS]
+    rows += split_alone(parts)
     return list(dict.fromkeys(rows))
 
 
