@@ -129,7 +129,8 @@ class Page:
         except UserError as error:
             return sent({self.notice: {"kind": "error", "text": str(error)}})
         wanted = {id(c) for c in (self.bar, *outputs)}
-        return sent({self.notice: None, **{c: v for c, v in painted.items() if id(c) in wanted}})
+        said = session.drawn.pop("said", None)  # what the event before had to say
+        return sent({self.notice: said, **{c: v for c, v in painted.items() if id(c) in wanted}})
 
 
 def sent(updates: Updates) -> Updates:

@@ -10,12 +10,12 @@ from typing import Any
 from analysis.sweep_rows import SweepRow, pareto_front
 from workbench.figures.style import BLUE, GREEN, ORANGE, PINK, Figure, axis, figure, plain
 
-LOOKS = (
-    (BLUE, "circle"),
-    (GREEN, "square"),
-    (PINK, "diamond"),
-    ("#E69F00", "triangle-up"),
-    ("#56B4E9", "cross"),
+LOOKS = (  # of methods: colour, symbol, and where the label stands: methods lie close together
+    (BLUE, "circle", "bottom center"),
+    (GREEN, "square", "top center"),
+    (PINK, "diamond", "middle left"),
+    ("#E69F00", "triangle-up", "middle right"),
+    ("#56B4E9", "cross", "top left"),
 )
 
 
@@ -25,6 +25,7 @@ class Measure:
 
     field: str
     title: str
+    short: str
     unit: str
     more_is_better: bool = False
 
@@ -40,14 +41,14 @@ class Measure:
 
 
 COSTS = {
-    "size": Measure("size_mb", "Size", "MB"),
-    "bits": Measure("product", "Weight bits x activation bits", "bits²"),
-    "seconds": Measure("seconds", "Time to calibrate, quantize and sample", "s"),
+    "size": Measure("size_mb", "Size", "size", "MB"),
+    "bits": Measure("product", "Weight bits x activation bits", "weight x activation", "bits²"),
+    "seconds": Measure("seconds", "Time to calibrate, quantize and sample", "time", "s"),
 }
 GAINS = {
-    "psnr": Measure("psnr_db", "PSNR to the float pictures", "dB", more_is_better=True),
-    "ssim": Measure("ssim", "SSIM to the float pictures", "of 1", more_is_better=True),
-    "frechet": Measure("frechet", "Fréchet distance to the data", "no unit"),
+    "psnr": Measure("psnr_db", "PSNR to the float pictures", "PSNR", "dB", more_is_better=True),
+    "ssim": Measure("ssim", "SSIM to the float pictures", "SSIM", "of 1", more_is_better=True),
+    "frechet": Measure("frechet", "Fréchet distance to the data", "Fréchet distance", "no unit"),
 }
 
 
@@ -70,7 +71,6 @@ def pareto(rows: Sequence[SweepRow], x: str, y: str) -> Figure:
     for place, method in enumerate(methods):
         look = LOOKS[place % len(LOOKS)]
         data.append(_points(rows, [i for i in drawn if rows[i].method == method], cost, gain, look))
-    samples = rows[0].samples if rows else 0
     more = "higher" if gain.more_is_better else "lower"
     return figure(
         [trace for trace in data if trace["x"]],
@@ -78,8 +78,8 @@ def pareto(rows: Sequence[SweepRow], x: str, y: str) -> Figure:
         420,
         showlegend=True,
         margin={"l": 60, "r": 16, "t": 44, "b": 50},
-        xaxis=axis(f"{cost.title} ({cost.unit}), less is better", rangemode="normal"),
-        yaxis=axis(f"{gain.title} ({gain.unit}), {more} is better, N = {samples}"),
+        xaxis=axis(f"{cost.short} ({cost.unit}), less is better"),
+        yaxis=axis(f"{gain.short} ({gain.unit}), {more} is better"),
         shapes=_float_line(rows, y),
         annotations=_float_word(rows, y),
     )
@@ -100,9 +100,9 @@ def _points(
     chosen: list[int],
     cost: Measure,
     gain: Measure,
-    look: tuple[str, str],
+    look: tuple[str, str, str],
 ) -> dict[str, Any]:
-    colour, symbol = look
+    colour, symbol, beside = look
     return {
         "type": "scatter",
         "mode": "markers+text",
@@ -110,7 +110,7 @@ def _points(
         "y": [gain.of(rows[i]) for i in chosen],
         "customdata": [str(i) for i in chosen],
         "text": [plain(label_of(rows[i])) for i in chosen],
-        "textposition": "top center",
+        "textposition": beside,
         "cliponaxis": False,
         "hovertext": [plain(_hover(rows[i], cost, gain)) for i in chosen],
         "name": plain(rows[chosen[0]].method) if chosen else "",
@@ -135,7 +135,7 @@ def _front(
         "mode": "lines",
         "x": [x for x, _ in points],
         "y": [y for _, y in points],
-        "name": "Pareto front: nothing is both smaller and better",
+        "name": "Pareto front",
         "line": {"color": ORANGE, "width": 2, "dash": "dot"},
         "hoverinfo": "skip",
     }

@@ -12,7 +12,6 @@ from workbench.figures.heatmap import block_ticks
 from workbench.figures.results import KINDS
 from workbench.figures.style import ORANGE, Figure, axis, figure, packed, plain
 
-
 GREY = "#7F8A99"
 
 

@@ -14,7 +14,7 @@ from analysis.errors import UserError
 from workbench.components import downloads, facts, plot, table
 from workbench.figures.pareto import COSTS, GAINS, pareto
 from workbench.figures.sensitivity import sensitivity
-from workbench.heavy import load_heavy
+from workbench.heavy import is_loaded, load_heavy
 from workbench.jobs import Work
 from workbench.page import READ, Page, Updates, sent, setting
 from workbench.running import Runner
@@ -104,7 +104,7 @@ class Sweep:
         self.row_files = downloads(elem_id="row-files")
 
     def _build_form(self) -> None:
-        methods = [(title, name) for name, title in TITLES.items()]
+        methods = [(title, name) for name, title in _methods().items()]
         self.methods = gr.CheckboxGroup(methods, label="Methods", elem_id="sweep-methods")
         self.plans = gr.CheckboxGroup(
             list(SWEEP_PLANS), label="Plans: bits of weights and activations", elem_id="sweep-plans"
@@ -150,6 +150,7 @@ class Sweep:
                 painted = page.paint(session)
             except UserError as error:
                 return sent({page.notice: {"kind": "error", "text": str(error)}})
+            session.drawn["said"] = said  # the tab that opens clears what was said before
             return sent({**painted, page.notice: said, page.tabs: gr.Tabs(selected="quantize")})
 
         for part in (self.row_table, self.pareto):
@@ -176,10 +177,10 @@ class Sweep:
         plans = selection.sweep_plans.split(".") if selection.sweep_plans else []
         return {
             **{getattr(self, name): getattr(selection, name) for name in NUMBERS},
-            self.methods: _list(selection.sweep_methods),
+            self.methods: [name for name in _list(selection.sweep_methods) if name in _methods()],
             self.plans: [plan for plan in plans if plan in SWEEP_PLANS],
             self.more_plans: " ".join(plan for plan in plans if plan not in SWEEP_PLANS),
-            self.sets: _list(selection.sweep_sets),
+            self.sets: [n for n in _list(selection.sweep_sets) if n in dict(_sets()).values()],
             self.with_apart: gr.Checkbox(
                 label=f"With the {apart} layers that have bits of their own in Quantize"
                 if apart
@@ -271,11 +272,17 @@ def _sets() -> list[tuple[str, str]]:
     return own + [(title, name) for title, name in choices() if name != "custom"]
 
 
+def _methods() -> dict[str, str]:
+    """Titles of methods by name; those that others have filed too, once they are loaded."""
+    if not is_loaded():
+        return TITLES
+    from analysis.methods import METHODS
+
+    return TITLES | {n: METHODS.get(n).title for n in METHODS if n not in TITLES}
+
+
 def _registered() -> list[Any]:
     """Methods and samplers that others have filed: reading them loads torch, so it waits."""
     load_heavy()
-    from analysis.methods import METHODS
-
-    others = [(METHODS.get(name).title, name) for name in METHODS if name not in TITLES]
-    methods = [*((title, name) for name, title in TITLES.items()), *others]
+    methods = [(title, name) for name, title in _methods().items()]
     return [gr.CheckboxGroup(methods), gr.CheckboxGroup(_sets())]

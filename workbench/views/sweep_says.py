@@ -24,6 +24,7 @@ NO_ROWS = {
     "text": "Choose methods and plans and press Sweep. Every combination is quantized and samples "
     "pictures from the same noise as the float model; rows appear as they finish.",
 }
+FRONT = "no other row is better for less"
 ENDS = {
     "whole": "",
     "budget": " The time was up before the rest.",
@@ -126,7 +127,7 @@ def row_says(session: Session) -> dict[str, Any]:
     failed = [row for row in swept.rows if row.error]
     text = (
         f"{first.samples} pictures of {first.steps} steps each, all from the same noise. A click "
-        f"on a row or a point loads it into Quantize.{ENDS.get(swept.ended, '')}"
+        f"on a row or a point sets Quantize to it.{ENDS.get(swept.ended, '')}"
     )
     if swept.not_reached:
         names = ", ".join(f"{cell.method} {cell.plan}" for cell in swept.not_reached[:6])
@@ -134,7 +135,7 @@ def row_says(session: Session) -> dict[str, Any]:
         text += f" Not reached: {names}{more}; Sweep goes on with them."
     front = front_of(swept.rows, selection.sweep_x, selection.sweep_y)
     best = [row for row in swept.rows if row.psnr_db is not None]
-    items = [_tile("Pareto front", str(sum(front)), f"of {len(swept.rows)} rows")]
+    items = [_tile("Pareto front", str(sum(front)), f"of {len(swept.rows)} rows", FRONT)]
     if best:
         top = max(best, key=lambda row: row.psnr_db or -math.inf)
         items.append(
