@@ -154,7 +154,7 @@ def test_the_page_says_and_draws_what_the_sets_hold(page, session):
     drawn = kept.drawn.calibration
     (row,) = words.set_table(session)["rows"]
     assert row[:4] == ["1. timestep-uniform, 6", STEPS, 0, drawn.report.coverage]
-    assert row[4:] == [None, None, None, "no"]
+    assert row[4:] == [None, None, None, None, "no"]
     steps = words.step_table(session.lab)["rows"]
     assert [r[0] for r in steps] == drawn.timesteps.tolist()
     assert [r[1] for r in steps] == drawn.counts.tolist()
@@ -175,6 +175,9 @@ def test_measuring_compares_with_the_capture_under_the_plan(page, session):
     middle, worst = words.errors_of(session.lab, kept)
     assert worst == pytest.approx(np.maximum(ratio, 1 / ratio).max())
     assert middle == pytest.approx(100 * (2 ** np.median(np.abs(np.log2(ratio))) - 1))
+    gains = kept.effect.sqnr_db_per_step - reference.sqnr_db_per_step
+    assert words.least_gain(session.lab, kept) == (gains.min(), gains_at(kept, gains))
+    assert words.set_table(session)["rows"][0][7] == gains.min()
     rows = words.effect_table(session.lab, "")["rows"]
     assert [row[2] for row in rows] == pytest.approx(ratio.tolist())
     assert plots.measured(session) == ("W4A4", True)
@@ -246,6 +249,10 @@ def test_cancel_keeps_the_sets_that_are_finished(page, session):
     assert len(session.lab.kept) == 1
     assert session.lab.placed["pca"].points("set-1").shape == (6, 2)
     assert "was not made" in words_of_plane(session, "tsne")
+
+
+def gains_at(kept, gains):
+    return dict(zip(gains, kept.effect.timesteps, strict=True))[gains.min()]
 
 
 def words_of_plane(session, name):

@@ -35,7 +35,9 @@ SLOTS = (
 NEUTRAL = "#7a869a"
 LARGEST = 15  # pixels of a marker
 FILLED = 0.86  # of the space between two timesteps is taken by bars
-MARGIN = {"l": 56, "r": 12, "t": 40, "b": 44}  # a legend that needs more room takes it
+MARGIN = {"l": 56, "r": 12, "t": 28, "b": 44}
+# Held to the figure, not to the plot: it takes the room it needs, also when the width changes.
+LEGEND = {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0}
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def counts(
         440,
         showlegend=True,
         margin=MARGIN,
+        legend=LEGEND,
         barmode="overlay",
         shapes=[_line_at(selected)] if selected is not None else [],
         xaxis=time_axis([*sets, *(s for s in (density, diversity) if s)], anchor="y2"),
@@ -191,6 +194,7 @@ def scatter(background: Array, clouds: Sequence[Cloud], title: str) -> Figure:
         430,
         showlegend=True,
         margin=MARGIN,
+        legend=LEGEND,
         xaxis=axis(f"{title}, first axis (no unit)", zeroline=False),
         yaxis=axis(f"{title}, second axis (no unit)", zeroline=False),
     )

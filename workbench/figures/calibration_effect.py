@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.records import Array
-from workbench.figures.calibration import MARGIN, NEUTRAL, SLOTS, Series, time_axis
+from workbench.figures.calibration import LEGEND, MARGIN, NEUTRAL, SLOTS, Series, time_axis
 from workbench.figures.heatmap import block_ticks
 from workbench.figures.over_time import selected_line
 from workbench.figures.style import BLUE, Figure, axis, figure, packed, plain
@@ -25,7 +25,7 @@ def scales(
         380,
         showlegend=True,
         **_over_layers(names, selected),
-        yaxis=axis("scale by the capture's (doublings)", zeroline=True, zerolinewidth=2),
+        yaxis=axis("scale against capture (doublings)", zeroline=True, zerolinewidth=2),
     )
 
 
@@ -57,8 +57,9 @@ def errors(sets: Sequence[Series], reference: Series) -> Figure:
         440,
         showlegend=True,
         margin=MARGIN,
+        legend=LEGEND,
         xaxis=time_axis([*sets, reference], anchor="y2"),
-        yaxis=axis("SQNR of the noise (dB)", domain=[0.5, 1]),
+        yaxis=axis("SQNR (dB)", domain=[0.5, 1]),
         yaxis2=axis("gain (dB)", domain=[0, 0.38], zeroline=True, zerolinewidth=2),
     )
 
@@ -93,6 +94,7 @@ def _over_layers(names: Sequence[str], selected: str) -> dict[str, Any]:
     ticks, labels = block_ticks(names)
     return {
         "margin": {**MARGIN, "b": 90},
+        "legend": LEGEND,
         "shapes": [selected_line(list(names).index(selected))] if selected in names else [],
         "xaxis": {"tickvals": ticks, "ticktext": labels, "tickangle": -35, "showgrid": False},
     }

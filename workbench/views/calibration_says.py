@@ -55,7 +55,7 @@ def sets_say(session: Session) -> dict[str, Any]:
         items += [
             _tile("Scales off, middle layer", number(middle), "%"),
             _tile("Scales off, worst layer", number(worst), "times"),
-            _tile("One-step SQNR", f"{kept.effect.sqnr_db:.1f}", "dB"),  # type: ignore[union-attr]
+            _tile("One-step SQNR", f"{kept.effect.sqnr_db:.1f}", "dB"),
         ]
     told = "Apply on Quantize uses this set." if used else "Pick another set in the table."
     return {
@@ -73,6 +73,15 @@ def errors_of(lab: Lab, kept: Kept) -> tuple[float, float] | None:
     if not finite.size:
         return None
     return float(100 * (2 ** np.median(finite) - 1)), float(2 ** finite.max())
+
+
+def least_gain(lab: Lab, kept: Kept) -> tuple[float, float]:
+    """The timestep at which a set does worst against the capture: dB gained there, and t."""
+    assert kept.effect is not None
+    assert lab.reference is not None
+    gains = kept.effect.sqnr_db_per_step - lab.reference.sqnr_db_per_step
+    worst = int(np.argmin(gains))
+    return float(gains[worst]), float(kept.effect.timesteps[worst])
 
 
 def doublings_of(lab: Lab, kept: Kept) -> dict[str, float] | None:
@@ -98,6 +107,7 @@ def set_table(session: Session) -> dict[str, Any] | None:
         ("Scales off, middle layer", "%"),
         ("worst layer", "times"),
         ("One-step SQNR", "dB"),
+        ("its worst timestep", "dB against the capture"),
         ("Apply uses it", ""),
     ]
     chosen = lab.selected
@@ -121,6 +131,7 @@ def _row(session: Session, kept: Kept) -> list[Any]:
         middle,
         worst,
         finite(kept.effect.sqnr_db) if kept.effect else None,
+        finite(least_gain(session.lab, kept)[0]) if middle is not None else None,
         "yes" if session.calibration is kept.drawn.calibration else "no",
     ]
 
@@ -192,18 +203,15 @@ def effect_says(lab: Lab, plan: str, current: bool) -> dict[str, Any]:
             "text": f"Measure rounds the model to {plan}, the plan set in Quantize, once with each "
             "set's ranges. Scales are held against those of the capture over all its timesteps."
         }
-    best = max(measured, key=lambda kept: kept.effect.sqnr_db)  # type: ignore[union-attr]
-    worst = min(measured, key=lambda kept: kept.effect.sqnr_db)  # type: ignore[union-attr]
-    gap = best.effect.sqnr_db - worst.effect.sqnr_db  # type: ignore[union-attr]
+    best = max(measured, key=lambda kept: kept.effect.sqnr_db)
+    worst = min(measured, key=lambda kept: least_gain(lab, kept))
+    gain, t = least_gain(lab, worst)
     text = (
         f"{plan}: the noise predicted from the same held-out x_t has "
-        f"{best.effect.sqnr_db:.1f} dB with {best.label}"  # type: ignore[union-attr]
-    )
-    if len(measured) > 1:
-        text += f", {number(gap)} dB more than with {worst.label}"
-    text += (
-        f"; with the capture's ranges {lab.reference.sqnr_db:.1f} dB. A point above 0 is a scale "
-        "wider than the capture's (coarser grid), below 0 a narrower one (more is clipped)."
+        f"{lab.reference.sqnr_db:.1f} dB with the capture's ranges, {best.effect.sqnr_db:.1f} dB "
+        f"with those of the best set ({best.label}). The steps differ: at t = {t:g}, {worst.label} has "
+        f"{gain:+.2g} dB against the capture. A scale below 0 is narrower than the capture's: it "
+        "clips more and rounds finer."
     )
     waiting = len(lab.kept) - len(measured)
     return {"text": text + (f" {waiting} not measured yet: press Measure." if waiting else "")}
