@@ -209,9 +209,9 @@ def effect_says(lab: Lab, plan: str, current: bool) -> dict[str, Any]:
     text = (
         f"{plan}: the noise predicted from the same held-out x_t has "
         f"{lab.reference.sqnr_db:.1f} dB with the capture's ranges, {best.effect.sqnr_db:.1f} dB "
-        f"with those of the best set ({best.label}). The steps differ: at t = {t:g}, {worst.label} has "
-        f"{gain:+.2g} dB against the capture. A scale below 0 is narrower than the capture's: it "
-        "clips more and rounds finer."
+        f"with those of the best set ({best.label}). The steps differ: at t = {t:g}, "
+        f"{worst.label} has {gain:+.2g} dB against the capture. A scale below 0 is narrower than "
+        "the capture's: it clips more and rounds finer."
     )
     waiting = len(lab.kept) - len(measured)
     return {"text": text + (f" {waiting} not measured yet: press Measure." if waiting else "")}
