@@ -86,9 +86,7 @@ class Opening:
             receive, [self.upload], page.outputs, queue=False, show_progress="hidden"
         )
         for key, button in self.examples.items():
-            button.click(
-                _opens(page, key), None, page.outputs, queue=False, show_progress="hidden"
-            )
+            button.click(_opens(page, key), None, page.outputs, queue=False, show_progress="hidden")
 
         def prepare(session: Session, *values: Any) -> Work:
             return capture_work(page, session, *values)

@@ -64,7 +64,8 @@ class Taking:
 def files_of(session: Session) -> list[str]:
     """What the visitor has made last, the report first."""
     folder = session.drawn.get(FOLDER)
-    return [] if folder is None else sorted(str(p) for p in Path(folder.name).iterdir())
+    paths = [] if folder is None else [str(path) for path in Path(folder.name).iterdir()]
+    return sorted(paths, key=lambda path: not path.endswith(".html"))
 
 
 def report_work(page: Page, session: Session) -> Work:
