@@ -23,7 +23,7 @@ class Settings:
     model: str = "fashion"
     model_digest: str = ""
     samples: int = 1024
-    steps: int = 10
+    steps: int = 8
     device: str = "cpu"
     version: int = VERSION
 

@@ -59,7 +59,7 @@ def faked(make, bench, settings):
 
 def test_a_row_measures_the_models_own_pictures(bench, model):
     record = run_row(bench, RTN)
-    quantized = analysis.quantize(model, plan="W4A8", preset="fast")
+    quantized = analysis.quantize(model, plan="W4A8", preset="fast", input_bits=16)
     spec = sampling_spec(model, 2, 4, measure.NOISE_SEED)
     float_pictures, pictures = sample(model, spec), sample(quantized.handle, spec)
     expected_values = {
@@ -75,7 +75,7 @@ def test_a_row_measures_the_models_own_pictures(bench, model):
 
 def test_one_step_sqnr_is_over_all_held_out_inputs(bench, model):
     record = run_row(bench, RTN)
-    quantized = analysis.quantize(model, plan="W4A8", preset="fast")
+    quantized = analysis.quantize(model, plan="W4A8", preset="fast", input_bits=16)
     spec = sampling_spec(model, 2, measure.HELD_OUT_SAMPLES, measure.HELD_OUT_SEED)
     power = noise = 0.0
     for step in trajectory(model, spec):
@@ -239,9 +239,36 @@ def test_the_command_writes_the_document_and_resumes(folders, tmp_path, capsys):
     assert "1 rows are finished" in capsys.readouterr().err
 
 
+def test_x_t_has_sixteen_bits_unless_a_row_says_otherwise(bench):
+    coarse, fine = (run_row(bench, Row("rtn", "W8A8", input_bits=b)) for b in (8, None))
+    assert coarse.row.slug == "rtn_W8A8_fast_seed0_input8"
+    assert fine.values["sqnr_db"] > coarse.values["sqnr_db"]
+
+
+def test_two_processes_meet_and_share_what_is_finished(folders, tmp_path):
+    out, runs = tmp_path / "results.md", tmp_path / "runs"
+    shared = ("--model", folders("ddpm"), "--samples", 2, "--steps", 2, "--runs", runs)
+    assert table(*shared, "--out", out, "--rows", "rtn_W?A32*", "--jobs", 2) == 0
+    names = [path.name.split(".")[0] for path in runs.glob("rtn*.json")]
+    assert sorted(names) == ["rtn_W4A32_fast_seed0"]
+    assert "| W4A32 | rtn | 1 |" in out.read_text()
+
+
+def test_a_row_that_another_process_has_finished_is_not_run(bench, faked):
+    second = Bench(bench.model, bench.settings, bench.folder)
+
+    def run(given, row):
+        if row == RTN:  # meanwhile the other one, which began at the end, does OTHER
+            run_rows(second, [OTHER], run=faked)
+        return faked(given, row)
+
+    run_rows(bench, [RTN, OTHER], run=run)
+    assert faked.calls == [OTHER, RTN]
+
+
 def test_the_command_lists_rows_without_a_model(capsys):
     assert table("--list", "--rows", "rtn_W4A8*seed0", "--model", "nonsense") == 0
-    assert capsys.readouterr().out.split() == ["rtn_W4A8_fast_seed0", "rtn_W4A8_instant_seed0"]
+    assert capsys.readouterr().out.split() == ["rtn_W4A8_fast_seed0"]
 
 
 @pytest.mark.parametrize(
