@@ -124,7 +124,7 @@ def _shown(
         "kind": field.kind,
         "group": field.group,
         "choices": [_text(choice) for choice in field.choices],
-        "limits": "" if field.low is None else f"{field.low:g} to {field.high:g}",
+        "limits": _limits(field),
         "optional": field.optional,
         "value": typed if typed is not None else value if field.kind == "switch" else _text(value),
         "base": base if field.kind == "switch" else _text(base),
@@ -202,6 +202,12 @@ def with_preset(selection: Selection, preset: str) -> Selection:
 def with_method(selection: Selection, method: str) -> Selection:
     """The selection with another method as it comes: options and parts are each method's own."""
     return replace(selection, method=method, without="", options="")
+
+
+def _limits(field: FormField) -> str:
+    if field.low is None or field.high is None:
+        return ""
+    return " to ".join(f"{v:,.0f}" if v == int(v) else f"{v:g}" for v in (field.low, field.high))
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,17 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from workbench.pictures import ABOVE, BELOW, MOST_SHOWN, data_address, difference, grid
+from workbench.pictures import (
+    ABOVE,
+    BELOW,
+    MOST_SHOWN,
+    data_address,
+    difference,
+    grid,
+    noisy,
+    signed,
+    strip,
+)
 
 
 def test_grid_puts_pictures_in_rows():
@@ -43,3 +53,26 @@ def test_data_address_is_the_same_picture():
     head, body = data_address(picture).split(",")
     assert head == "data:image/png;base64"
     assert (np.asarray(Image.open(BytesIO(base64.b64decode(body)))) == picture).all()
+
+
+def test_signed_colours_are_centred_on_zero_and_full_at_the_gain():
+    change = np.array([0.0, 0.5, -0.5, 5.0])[:, None, None, None]  # [N, C, H, W]
+    white, above, below, beyond = signed(change, 2)[:, 0, 0]
+    assert white.tolist() == [255, 255, 255]
+    assert above.tolist() == beyond.tolist() == ABOVE.tolist()
+    assert below.tolist() == BELOW.tolist()
+
+
+def test_noisy_pictures_are_cut_and_latents_are_fitted():
+    x = np.array([-3.0, -1, 0, 1, 3])[:, None, None, None]
+    assert noisy(x)[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
+    latent = noisy(np.repeat(x, 4, axis=1))[:, 0, 0]
+    assert latent.shape == (5, 3)
+    assert latent[[0, 2, 4], 0].tolist() == [0, 128, 255]
+
+
+def test_a_strip_has_a_frame_below_the_other():
+    frames = np.arange(6, dtype=np.uint8).reshape(3, 2, 1, 1, 1).repeat(3, axis=-1)
+    out = strip(frames)  # two pictures and a black pixel between them in each of three frames
+    assert out.shape == (3, 3, 3)
+    assert out[:, :, 0].tolist() == [[0, 0, 1], [2, 0, 3], [4, 0, 5]]

@@ -52,7 +52,7 @@ def asked(monkeypatch, session):
     return press
 
 
-OWN = {f for f in QuantPlan.__dataclass_fields__} | {"act_estimator", "weight_estimator"}
+OWN = set(QuantPlan.__dataclass_fields__) | {"act_estimator", "weight_estimator"}
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -109,9 +109,8 @@ def test_a_layer_name_with_wildcards_means_that_layer_only(asked, session):
 
 def test_plain_rounding_needs_no_torch_for_the_plan_that_it_makes():
     selection = Selection("x", 0)
-    method, preset, without, options = PLAIN
     assert (selection.method, selection.preset, selection.without, selection.options) == PLAIN
-    config = make_config(METHODS.get(method), preset, {})
+    config = make_config(METHODS.get(PLAIN[0]), PLAIN[1], {})
     assert plan_of(selection) == QuantPlan.parse("W4A8", **config.plan_options())
 
 

@@ -105,7 +105,6 @@ function draw() {
   if (!value) return;
   if (value.loading) {
     summary.textContent = 'Loading the methods …';
-    if (!built) trigger('fill', {index: 0, value: null});
     return;
   }
   summary.textContent = value.summary;

@@ -1,8 +1,8 @@
 """A form made from a description: native inputs in groups, and parts to leave out.
 
 The value is {summary, method, fields, parts}; see `workbench.forms`. `{loading: true}` says that
-the description is still to come, and fires `fill` so that it does. An input fires `set` with the
-field's name as its index; a checkbox of a part fires `part` with the part's name.
+the description is still to come. An input fires `set` with the field's name as its index; a
+checkbox of a part fires `part` with the part's name.
 """
 
 from __future__ import annotations

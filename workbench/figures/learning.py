@@ -46,7 +46,7 @@ def losses(points: Sequence[Point]) -> Figure | None:
         showlegend=len(phases) > 1,
         margin={"l": 62, "r": 12, "t": 28, "b": 44},
         xaxis=axis("blocks, in the order they learn (each from its first to its last iteration)"),
-        yaxis=axis("loss (squared activation units)", type="log", exponentformat="power"),
+        yaxis=axis("loss (squared units)", type="log", exponentformat="power"),
     )
 
 

@@ -111,7 +111,7 @@ def agreement(
         360,
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 40, "b": 44},
-        xaxis=axis("predicted from the capture: SQNR of the input (dB)"),
+        xaxis=axis("predicted SQNR of the input (dB)"),
         yaxis=axis("measured (dB)"),
     )
 
@@ -153,7 +153,7 @@ def divergence(runs: Mapping[str, Sequence[float]]) -> Figure:
         300,
         showlegend=len(runs) > 1,
         margin={"l": 56, "r": 12, "t": 40 if len(runs) > 1 else 12, "b": 44},
-        xaxis=axis("sampling step (noise → picture)"),
+        xaxis=_step_axis(max(map(len, runs.values()), default=1)),
         yaxis=axis("|x_q - x| / |x| (%)", rangemode="tozero"),
     )
 
@@ -173,9 +173,14 @@ def error_parts(
         300,
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 40, "b": 44},
-        xaxis=axis("sampling step (noise → picture)"),
+        xaxis=_step_axis(len(total)),
         yaxis=axis("share of |x| (%)", rangemode="tozero"),
     )
+
+
+def _step_axis(steps: int) -> dict[str, Any]:
+    """Whole steps only, about ten of them with a number."""
+    return axis("sampling step (noise → picture)", tick0=1, dtick=max(1, steps // 10))
 
 
 def _line(name: str, values: Sequence[float], colour: str, dash: str) -> dict[str, Any]:

@@ -69,17 +69,29 @@ class Compare:
         self.runner = Runner("Comparing", "Compare", "run-compare")
 
     def _build_look(self) -> None:
-        with gr.Row():
-            looks = [(LOOK_TITLES[name], name) for name in LOOKS]
-            self.look = gr.Radio(looks, value="grid", label="Show", elem_id="mode", scale=3)
-            self.gain = gr.Radio(
-                list(GAINS), value=4, label="Amplify errors (times)", min_width=220, elem_id="gain"
-            )
+        looks = [(LOOK_TITLES[name], name) for name in LOOKS]
+        self.look = gr.Radio(looks, value="grid", label="Show", elem_id="mode")
         with gr.Row(elem_classes="wb-run"):
             self.looked = gr.Dropdown(
-                [], label="Quantized model to look at", elem_id="looked", visible=False, scale=3
+                [],
+                label="Quantized model to look at",
+                elem_id="looked",
+                visible=False,
+                scale=3,
+                min_width=220,
             )
-            self.remove = gr.Button("Remove it", elem_id="remove-variant", visible=False)
+            self.gain = gr.Radio(
+                list(GAINS),
+                value=4,
+                label="Amplify errors (times)",
+                elem_id="gain",
+                elem_classes="wb-bits",
+                scale=3,
+                min_width=260,
+            )
+            self.remove = gr.Button(
+                "Remove it", elem_id="remove-variant", visible=False, min_width=110
+            )
         self.pictures = pictures(elem_id="pictures")
         self.player = player(elem_id="player")
         self.quiz = quiz(elem_id="quiz")

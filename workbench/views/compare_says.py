@@ -47,8 +47,12 @@ def _items(v: Any, n: int) -> list[dict[str, str]]:
         _tile("Fréchet to data, float", v["frechet_float"], "", f"N = {n}, lower is better"),
         _tile("Fréchet to data, quantized", v["frechet_quantized"], "", f"N = {n}"),
         _tile("Fréchet, float to quantized", v["frechet_between"], "", f"N = {n}"),
-        _tile("Time, float", v["seconds_float"], "s", f"{n} pictures"),
-        _tile("Time, quantized", v["seconds_quantized"], "s", "simulated integers: not faster"),
+        _tile(
+            "Time, quantized",
+            v["seconds_quantized"],
+            "s",
+            f"simulated integers: not faster; float {number(v['seconds_float'])} s",
+        ),
     ]
 
 
@@ -91,9 +95,7 @@ def steps(one: Seen) -> dict[str, Any]:
     return {
         "caption": f"Error of {one.label} after every step, in percent of |x|",
         "columns": [{"title": "Step"}, *({"title": title, "unit": "%"} for title in titles)],
-        "rows": [
-            [i + 1, *(100 * v for v in row)] for i, row in enumerate(zip(*values, strict=True))
-        ],
+        "rows": [[i + 1, *(100 * v for v in row)] for i, row in enumerate(rows)],
     }
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 
 from analysis.errors import UserError
 from workbench.components import facts, plot, table
+from workbench.components.asker import asker
 from workbench.components.form import form
 from workbench.figures.learning import loss_table, losses
 from workbench.figures.results import agreement, layer_sqnr
@@ -43,6 +44,7 @@ class Quantize:
             "layer's input would stay, read off the capture while you choose. Apply then makes the "
             "quantized model."
         )
+        self.asker = asker()
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 self._build_controls()
@@ -53,17 +55,14 @@ class Quantize:
             self.form = form(elem_id="method-form")
         with gr.Accordion("Bits of single layers", open=False):
             self._build_layers()
+        self.losses = plot(elem_id="losses")
+        self.loss_table = table(elem_id="loss-table")
         self.result = facts(elem_id="quantized")
-        with gr.Row(equal_height=False):
-            with gr.Column(min_width=340):
-                self.agreement = plot(elem_id="agreement")
-            with gr.Column(min_width=340):
-                self.losses = plot(elem_id="losses")
-                self.loss_table = table(elem_id="loss-table")
+        self.agreement = plot(elem_id="agreement")
         shown = [self.result, self.agreement, self.losses, self.loss_table]
         self.detail = [self.says, self.plot, self.table, self.note, *shown]
         settings = [getattr(self, name) for name in CONTROLS]
-        self.rest = [*settings, self.method, self.form, self.calibrate_on]
+        self.rest = [*settings, self.method, self.form, self.calibrate_on, self.asker]
 
     def _build_controls(self) -> None:
         bits = [("float" if b == 32 else str(b), b) for b in PLAN_BITS]
@@ -109,8 +108,8 @@ class Quantize:
             page.on(control.input, setting(name), [control], self.detail)
         page.on(self.method.input, _method, [self.method], everything)
         page.on(self.preset.input, _preset, [self.preset], everything)
-        page.on(self.calibrate_on.input, _calibrate_on, [self.calibrate_on], [self.note])
-        page.on_part(self.form.fill, _fill, everything)
+        page.on(self.calibrate_on.input, _calibrate_on, [self.calibrate_on], self.detail)
+        page.on_part(self.asker.fill, _fill, everything)
         page.on_part(self.form.set, _set, [*self.detail, self.form])
         page.on_part(self.form.part, _part, [*self.detail, self.form])
         for listed in (self.plot, self.agreement, self.table):
@@ -156,6 +155,7 @@ class Quantize:
             self.form: form_value(selection, wrong) if loaded else LOADING,
             self.calibrate_on: say.calibrate_on(session),
             self.note: say.note(session),
+            self.asker: not loaded,
         }
 
     def _paint_agreement(self, session: Session) -> Updates:

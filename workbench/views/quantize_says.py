@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -52,7 +53,10 @@ def result(session: Session) -> dict[str, Any]:
     size, whole = quantized.size_bytes / MEGABYTE, quantized.float_size_bytes / MEGABYTE
     out = {n: e.output_db for n, e in variant.errors.items() if np.isfinite(e.output_db)}
     worst = min(out, key=lambda name: out[name], default="")
-    text = f"{quantized.plan}. Open Compare to see its pictures."
+    own = len(quantized.plan.overrides)
+    text = str(replace(quantized.plan, overrides=()))
+    text += f", {own} layer{'s' if own > 1 else ''} with bits of their own" if own else ""
+    text += ". Open Compare to see its pictures."
     if quantized.skipped:
         text += f" {len(quantized.skipped)} layers stayed (partly) float."
     return {
