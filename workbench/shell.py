@@ -59,7 +59,12 @@ def build_page(settings: Settings) -> gr.Blocks:
 def theme() -> gr.Theme:
     """Fonts of the visitor's own system: nothing is fetched from anywhere."""
     sans, mono = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
-    return gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono)
+    made = gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono)
+    # One shade darker than Gradio's own: white words on it have a contrast above 4.5.
+    return made.set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )
 
 
 def _new_session(key: str, settings: Settings) -> Session:
@@ -77,7 +82,7 @@ def _lay_out(page: Page) -> list[Opening | Guide | Taking]:
     guide, opening, taking = Guide(), Opening(), Taking()
     guide.build(page)
     opening.build(page)
-    with gr.Tabs(elem_id="tabs") as page.tabs:
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as page.tabs:
         for view in page.views:
             with gr.Tab(view.title, id=view.name) as view.tab:
                 view.build(page)
