@@ -121,6 +121,15 @@ def test_a_plan_with_layers_apart_says_so():
     assert made["text"] == ["W4A8 +1"]
 
 
+def test_labels_that_would_cover_each_other_are_left_to_hovering():
+    rows = [row("rtn", "W8A8", 4.0, 40.0), row("rtn", "W4A8", 2.0, 20.0)]
+    rows += [row("rtn", "W4A6", 2.01, 20.3), row("rtn", "W4A4", 2.0, 10.0)]
+    figure = pareto(rows, "size", "psnr")
+    # W4A6 and W4A8 lie together and both are on the front: the first of them has the label.
+    assert trace(figure, "rtn")["text"] == ["W8A8", "W4A8", "", "W4A4"]
+    assert "W4A6" in trace(figure, "rtn")["hovertext"][2]
+
+
 def test_tables_say_what_the_figures_say(session):
     layers = says.layer_table(session)
     assert [r[0] for r in layers["rows"]] == ["conv_in", "mid.linear", "up.shortcut"]

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from analysis.sweep_rows import SweepRow, pareto_front
+from workbench.figures.calibration import LEGEND
 from workbench.figures.style import BLUE, GREEN, ORANGE, PINK, Figure, axis, figure, plain
 
 LOOKS = (  # of methods: colour, symbol, and where the label stands: methods lie close together
@@ -17,6 +20,9 @@ LOOKS = (  # of methods: colour, symbol, and where the label stands: methods lie
     ("#E69F00", "triangle-up", "middle right"),
     ("#56B4E9", "cross", "top left"),
 )
+
+
+ROOM = (0.2, 0.055)  # of a label, as shares of the plot's width and height
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,9 @@ class Measure:
 
 
 COSTS = {
-    "size": Measure("size_mb", "Size", "size", "MB"),
-    "bits": Measure("product", "Weight bits x activation bits", "weight x activation", "bits²"),
-    "seconds": Measure("seconds", "Time to calibrate, quantize and sample", "time", "s"),
+    "size": Measure("size_mb", "Size", "Size", "MB"),
+    "bits": Measure("product", "Weight bits x activation bits", "Weight x activation", "bits²"),
+    "seconds": Measure("seconds", "Time to calibrate, quantize and sample", "Time", "s"),
 }
 GAINS = {
     "psnr": Measure("psnr_db", "PSNR to the float pictures", "PSNR", "dB", more_is_better=True),
@@ -66,18 +72,21 @@ def pareto(rows: Sequence[SweepRow], x: str, y: str) -> Figure:
     cost, gain = COSTS[x], GAINS[y]
     drawn = [i for i, row in enumerate(rows) if _both(cost, gain, row)]
     front = front_of(rows, x, y)
+    named = _labelled(rows, drawn, front, cost, gain)
     methods = list(dict.fromkeys(row.method for row in rows))
     data = [_front(rows, [i for i in drawn if front[i]], cost, gain)]
     for place, method in enumerate(methods):
         look = LOOKS[place % len(LOOKS)]
-        data.append(_points(rows, [i for i in drawn if rows[i].method == method], cost, gain, look))
+        chosen = [i for i in drawn if rows[i].method == method]
+        data.append(_points(rows, chosen, named, cost, gain, look))
     more = "higher" if gain.more_is_better else "lower"
     return figure(
         [trace for trace in data if trace["x"]],
         f"{gain.title} against {cost.title.lower()} of {len(drawn)} configurations",
         420,
         showlegend=True,
-        margin={"l": 60, "r": 16, "t": 44, "b": 50},
+        legend=LEGEND,
+        margin={"l": 60, "r": 16, "t": 36, "b": 50},
         xaxis=axis(f"{cost.short} ({cost.unit}), less is better"),
         yaxis=axis(f"{gain.short} ({gain.unit}), {more} is better"),
         shapes=_float_line(rows, y),
@@ -95,9 +104,27 @@ def _both(cost: Measure, gain: Measure, row: SweepRow) -> bool:
     return row.error is None and all(v is not None and math.isfinite(v) for v in values)
 
 
+def _labelled(
+    rows: Sequence[SweepRow], drawn: list[int], front: list[bool], cost: Measure, gain: Measure
+) -> set[int]:
+    """Points whose labels have room, those on the front first; the others say it on hovering."""
+    if not drawn:
+        return set()
+    values = np.array([[cost.of(rows[i]), gain.of(rows[i])] for i in drawn], dtype=float)
+    span = np.ptp(values, axis=0)
+    places = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    kept: list[int] = []
+    for place in sorted(range(len(drawn)), key=lambda p: not front[drawn[p]]):
+        apart = np.abs(places[kept] - places[place]) > ROOM  # [K, 2]
+        if apart.any(axis=1).all():
+            kept.append(place)
+    return {drawn[place] for place in kept}
+
+
 def _points(
     rows: Sequence[SweepRow],
     chosen: list[int],
+    named: set[int],
     cost: Measure,
     gain: Measure,
     look: tuple[str, str, str],
@@ -109,7 +136,7 @@ def _points(
         "x": [cost.of(rows[i]) for i in chosen],
         "y": [gain.of(rows[i]) for i in chosen],
         "customdata": [str(i) for i in chosen],
-        "text": [plain(label_of(rows[i])) for i in chosen],
+        "text": [plain(label_of(rows[i])) if i in named else "" for i in chosen],
         "textposition": beside,
         "cliponaxis": False,
         "hovertext": [plain(_hover(rows[i], cost, gain)) for i in chosen],

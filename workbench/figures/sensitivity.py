@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.records import Array
+from workbench.figures.calibration import LEGEND
 from workbench.figures.heatmap import block_ticks
 from workbench.figures.results import KINDS
 from workbench.figures.style import ORANGE, Figure, axis, figure, packed, plain
@@ -44,7 +45,8 @@ def sensitivity(
         f"{len(names)} layers",
         380,
         showlegend=True,
-        margin={"l": 56, "r": 12, "t": 40, "b": 90},
+        legend=LEGEND,
+        margin={"l": 56, "r": 12, "t": 28, "b": 90},
         xaxis={
             "tickvals": ticks,
             "ticktext": labels,

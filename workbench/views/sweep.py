@@ -263,7 +263,7 @@ def _number(label: str, elem_id: str) -> Any:
 
 
 def _axis(measures: dict[str, Any], label: str, elem_id: str) -> Any:
-    shown = [(f"{m.title} ({m.unit})", name) for name, m in measures.items()]
+    shown = [(f"{m.short} ({m.unit})", name) for name, m in measures.items()]
     return gr.Dropdown(shown, label=label, elem_id=elem_id, min_width=140)
 
 

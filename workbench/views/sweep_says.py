@@ -24,7 +24,7 @@ NO_ROWS = {
     "text": "Choose methods and plans and press Sweep. Every combination is quantized and samples "
     "pictures from the same noise as the float model; rows appear as they finish.",
 }
-FRONT = "no other row is better for less"
+FRONT = "not beaten in both at once"
 ENDS = {
     "whole": "",
     "budget": " The time was up before the rest.",
