@@ -71,7 +71,8 @@ async function draw() {
   if (rows) layout.shapes = marker();
   box.setAttribute('aria-label', meta.label || '');
   box.tabIndex = rows || meta.moves ? 0 : -1;
-  box.setAttribute('role', rows || meta.moves ? 'application' : 'img');
+  // No image: plotly's buttons are inside.
+  box.setAttribute('role', rows || meta.moves ? 'application' : 'figure');
   await window.Plotly.react(box, figure.data, layout, {displaylogo: false, responsive: false,
     modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d']});
   if (!bound) { bound = true; box.on('plotly_click', onClick); }

@@ -19,7 +19,7 @@ from workbench.components.part import part
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
-_PLOT = '<div class="plot" role="img"></div>'
+_PLOT = '<div class="plot" role="figure"></div>'
 _HANDLE = '<div class="wb-clip" role="slider" tabindex="0" aria-valuenow="0" hidden><i></i></div>'
 _HEAD = f'<script src="/gradio_api/file={PLOTLY_JS}"></script>'
 
