@@ -60,7 +60,7 @@ class Calibration:
             )
             self.cal_seed = gr.Number(label="Seed", precision=0, elem_id="cal-seed", min_width=80)
         self.draw = Runner("Drawing", "Draw", "draw")
-        gr.Markdown("#### Custom: a histogram of your own", elem_classes="wb-small")
+        gr.Markdown("**Custom: a histogram of your own**")
         self.bars = bars(elem_id="histogram-editor")
         self.fill = gr.Dropdown(FILLS, value=None, label="Fill it with", elem_id="fill")
 
