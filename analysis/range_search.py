@@ -20,6 +20,7 @@ from analysis.records import ActivationStats, Array
 
 CLOSE = 1.001  # candidates this near to the best in single precision are judged again
 LOST_DIGITS = 5e-4  # a sum this small beside its summands is too uncertain in single precision
+AT_ONCE = 40  # candidates: few enough for the cache, and often the only ones
 THIN = 0.01  # a bin cut to less of its width is a point, and not for single precision
 
 
@@ -36,8 +37,7 @@ def estimate_ranges(
     if power is None or not isinstance(chosen, ShrinkSearch):
         ends = [chosen.of_stats(stats, bits, symmetric) for stats in tensors]
     else:
-        room = _Room()
-        ends = [_search(chosen, stats, bits, symmetric, power, room) for stats in tensors]
+        ends = [_search(chosen, stats, bits, symmetric, power) for stats in tensors]
     return np.array(ends, dtype=np.float64).reshape(-1, 2)
 
 
@@ -50,25 +50,8 @@ def _power(estimator: object) -> float | None:
     return 1.0 if isinstance(estimator, L1) else None
 
 
-class _Room:
-    """Three arrays [K, B + 1] that are written again for every tensor: fresh memory is slow."""
-
-    def __init__(self) -> None:
-        self._all = np.empty((3, 0, 0), dtype=np.float32)
-
-    def of(self, rows: int, columns: int) -> Array:
-        if self._all.shape[1:] != (rows, columns):
-            self._all = np.empty((3, rows, columns), dtype=np.float32)
-        return self._all
-
-
 def _search(
-    estimator: ShrinkSearch,
-    stats: ActivationStats,
-    bits: int,
-    symmetric: bool,
-    power: float,
-    room: _Room,
+    estimator: ShrinkSearch, stats: ActivationStats, bits: int, symmetric: bool, power: float
 ) -> tuple[float, float]:
     edges = np.clip(stats.histogram.edges, stats.min, stats.max)
     width, counts = np.diff(edges), stats.histogram.counts
@@ -76,39 +59,72 @@ def _search(
         return estimator.of_stats(stats, bits, symmetric)
     lo, hi = FACTORS * min(stats.min, 0.0), FACTORS * max(stats.max, 0.0)  # [K]
     scale, zero_point = qparams_from_range(lo, hi, bits, symmetric)
-    integrals = _integrals(edges, scale, zero_point, bits, power, room)
-    density = np.divide(counts, width, out=np.zeros(width.size), where=width > 0)
-    falls = -np.diff(density, prepend=0.0, append=0.0).astype(np.float32)  # [B + 1]
-    sums = integrals @ falls  # [K]
-    rough = scale.astype(np.float64) ** (power + 1) * sums
-    first = int(rough.argmin())
-    if sums[first] < LOST_DIGITS * (np.abs(integrals[first]) @ np.abs(falls)):
+    rough = _rough_losses(counts, edges, scale, zero_point, bits, power)
+    if rough is None:
         return estimator.of_stats(stats, bits, symmetric)
     close = np.flatnonzero(rough <= CLOSE * rough.min())
-    grids = scale[close], zero_point[close]
     if close.size == 1:
         return float(lo[close[0]]), float(hi[close[0]])
+    grids = scale[close], zero_point[close]
     best = close[np.argmin(estimator.stats_losses(counts, edges, *grids, bits))]
     return float(lo[best]), float(hi[best])
 
 
-def _integrals(
-    edges: Array, scale: Array, zero_point: Array, bits: int, power: float, room: _Room
-) -> Array:
-    """Integrals [K, B + 1] of |u - Q(u)|^p from 0 to each edge, in steps of K grids, times p + 1.
+def _rough_losses(
+    counts: Array, edges: Array, scale: Array, zero_point: Array, bits: int, power: float
+) -> Array | None:
+    """Summed (p + 1) |x - x_q|^p [K] of ever narrower grids, in single precision.
 
-    Every step adds 2 / 2^(p + 1), the rest sign(r) |r|^(p + 1): `analysis.quant.grid` in short.
+    Summed by parts: every edge weighs what the density falls by there, times the integral of the
+    error up to it. Grids that clip more than the best one loses are not tried: `inf`. `None` where
+    so much cancels out that the sums are too uncertain.
     """
-    u, k, rest = room.of(scale.size, edges.size)
-    np.multiply.outer(1 / scale, edges.astype(np.float32), out=u)
+    width = np.diff(edges)
+    density = np.divide(counts, width, out=np.zeros(width.size), where=width > 0)
+    falls = -np.diff(density, prepend=0.0, append=0.0).astype(np.float32)  # [B + 1]
+    kept = np.flatnonzero(falls)
+    x, falls = edges[kept].astype(np.float32), falls[kept]
+    losses, least, certain = np.full(scale.size, np.inf), np.inf, True
+    for start in range(0, scale.size, AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        s, z = scale[part], zero_point[part]
+        if (power + 1) * _clipped(counts, edges, s[0], z[0], bits, power) > CLOSE * least:
+            break
+        integrals = _integrals(x, s, z, bits, power)
+        sums = integrals @ falls
+        losses[part] = s.astype(np.float64) ** (power + 1) * sums
+        first = int(losses[part].argmin())
+        if losses[start + first] < least:
+            least = losses[start + first]
+            certain = sums[first] > LOST_DIGITS * (np.abs(integrals[first]) @ np.abs(falls))
+    return losses if certain else None
+
+
+def _clipped(
+    counts: Array, edges: Array, scale: Array, zero_point: Array, bits: int, power: float
+) -> float:
+    """At least so much is lost, in sum, by what lies beyond a grid's ends."""
+    s, z = float(scale), int(zero_point)
+    beyond = np.maximum(edges[:-1] - (2**bits - 1 - z) * s, -z * s - edges[1:])
+    outside = np.flatnonzero(beyond > 0)
+    return float(counts[outside] @ beyond[outside] ** power)
+
+
+def _integrals(edges: Array, scale: Array, zero_point: Array, bits: int, power: float) -> Array:
+    """Integrals [K, B] of |u - Q(u)|^p from 0 to each edge, in steps of K grids, times p + 1.
+
+    Every step adds 2 / 2^(p + 1), the rest r |r|^p: `analysis.quant.grid` in short.
+    """
+    u = np.multiply.outer(1 / scale, edges)
     low = -zero_point.astype(np.float32)[:, None]
-    np.rint(u, out=k)
+    k = np.rint(u)
     np.maximum(k, low, out=k)  # np.clip is slower where its limits are arrays
     np.minimum(k, low + np.float32(2**bits - 1), out=k)
     u -= k
-    np.abs(u, out=rest)
-    np.power(rest, np.float32(power + 1), out=rest)
-    np.copysign(rest, u, out=rest)
+    rest = np.abs(u)
+    if power != 1:
+        np.power(rest, np.float32(power), out=rest)
+    rest *= u
     k *= np.float32(0.5**power)
     rest += k
     return rest

@@ -16,12 +16,14 @@ from benchmarks.page import page
 from benchmarks.reconstruction import reconstruction
 from benchmarks.simulation import simulation
 from benchmarks.table.command import main as table
+from benchmarks.what_if import what_if
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "capture_time": capture_time,
     "capture_memory": capture_memory,
     "simulation": simulation,
     "reconstruction": reconstruction,
+    "what_if": what_if,
     "page": page,
 }
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: how soon it shows something, how soon a click repaints."""
+"""The page in a real browser: how soon it shows something, how soon a click or a knob repaints."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median, quantiles
 from typing import Any
 
@@ -23,17 +24,23 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# From the mouse button's release to the histogram's next drawing, on the browser's own clock.
-STOPWATCH = """() => {
-  const box = document.querySelector('#histogram .plot');
-  window.addEventListener('mouseup', () => { window.pressed = performance.now(); }, true);
-  new MutationObserver(() => { window.painted = performance.now(); })
-    .observe(box, {attributeFilter: ['data-rev']});
+# From the mouse button's release to a plot's next drawing, on the browser's own clock.
+STOPWATCH = """plot => {
+  if (!window.watch) {
+    window.addEventListener('mouseup', () => { window.pressed = performance.now(); }, true);
+    window.watch = new MutationObserver(() => { window.painted = performance.now(); });
+  }
+  window.watch.disconnect();
+  window.watch.observe(document.querySelector(`#${plot} .plot`), {attributeFilter: ['data-rev']});
 }"""
+WHAT_IFS = 20
 
 
 def page() -> dict[str, Any]:
-    """Seconds from `python app.py` to the first heatmap, milliseconds from click to histogram."""
+    """Seconds from `python app.py` to the first heatmap, milliseconds from click to histogram.
+
+    What-if: milliseconds from a click on other bits to the map of all layers.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -45,6 +52,9 @@ def page() -> dict[str, Any]:
             first_view = time.perf_counter() - started
             tab.wait_for_selector("#histogram .plot[data-rev]")
             clicks = _clicks(tab)
+            tab.goto(f"{address}/?stat=sqnr")
+            tab.wait_for_selector("#histogram .plot[data-rev]")
+            what_ifs = _what_ifs(tab)
         browser.close()
     return {
         "first_view_s": first_view,
@@ -53,6 +63,9 @@ def page() -> dict[str, Any]:
         "click_median_ms": median(clicks),
         "click_p95_ms": quantiles(clicks, n=20)[-1],
         "click_limit_ms": 150.0,
+        "what_if_median_ms": median(what_ifs),
+        "what_if_p95_ms": quantiles(what_ifs, n=20)[-1],
+        "what_if_limit_ms": 200.0,
     }
 
 
@@ -93,7 +106,7 @@ def _wait_for(port: int) -> None:
 
 
 def _clicks(tab: Any) -> list[float]:
-    tab.evaluate(STOPWATCH)
+    tab.evaluate(STOPWATCH, "histogram")
     tab.locator("#heatmap").scroll_into_view_if_needed()
     area = tab.locator("#heatmap .plot .nsewdrag").first.bounding_box()
     visible = tab.viewport_size["height"] - area["y"]
@@ -104,8 +117,24 @@ def _clicks(tab: Any) -> list[float]:
         y = area["y"] + min(area["height"], visible) * random.uniform(0.05, 0.95)
         tab.mouse.move(x, y)
         tab.wait_for_timeout(200)  # a hand rests on a cell before it clicks; plotly needs it to
-        tab.evaluate("window.painted = 0")
-        tab.mouse.click(x, y)
-        tab.wait_for_function("window.painted > window.pressed", timeout=10_000)
-        times.append(tab.evaluate("window.painted - window.pressed"))
+        times.append(_timed(tab, partial(tab.mouse.click, x, y)))
     return times
+
+
+def _what_ifs(tab: Any) -> list[float]:
+    tab.wait_for_timeout(2000)  # the page reads its address first
+    tab.evaluate(STOPWATCH, "heatmap")
+    times = []
+    for turn in range(WHAT_IFS):
+        label = tab.locator("#bits label").nth((3, 1, 5)[turn % 3])
+        label.scroll_into_view_if_needed()
+        tab.wait_for_timeout(200)
+        times.append(_timed(tab, label.click))
+    return times
+
+
+def _timed(tab: Any, press: Callable[[], None]) -> float:
+    tab.evaluate("window.painted = 0")
+    press()
+    tab.wait_for_function("window.painted > window.pressed", timeout=10_000)
+    return float(tab.evaluate("window.painted - window.pressed"))
