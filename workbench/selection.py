@@ -78,6 +78,7 @@ class Selection:
     sweep_methods: str = "rtn.ptq4dm"
     sweep_plans: str = "W8A8.W4A8"
     sweep_sets: str = "own"  # calibrations
+    sweep_preset: str = "instant"
     sweep_samples: int = 16
     sweep_steps: int = 10
     sweep_seconds: int = 120
@@ -167,6 +168,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "sweep_methods": like(r"([a-z0-9-]{1,40}(\.[a-z0-9-]{1,40}){0,11})?"),
     "sweep_plans": like(r"(W\d{1,2}A\d{1,2}(\.W\d{1,2}A\d{1,2}){0,11})?"),
     "sweep_sets": like(r"([a-z0-9-]{1,40}(\.[a-z0-9-]{1,40}){0,11})?"),
+    "sweep_preset": one_of(PRESETS),
     "sweep_samples": whole(1, 1024),
     "sweep_steps": whole(1, 1000),
     "sweep_seconds": whole(1, 3600),

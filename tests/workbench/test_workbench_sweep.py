@@ -25,7 +25,8 @@ from workbench.selection import READERS, SWEEP_COSTS, SWEEP_GAINS, SWEEP_PLANS, 
 from workbench.session import Session
 from workbench.swept import MOST_ROWS, Swept
 from workbench.views import sweep_says as says
-from workbench.views.sweep import TITLES, all_plans, layer_plot
+from workbench.views.sweep import layer_plot
+from workbench.views.sweep_choices import TITLES, all_plans, methods, sets
 from workbench.views.sweep_work import keep_apart, known_rows, layer_work, load_row, sweep_work
 
 
@@ -276,6 +277,8 @@ def test_what_was_measured_stays_after_cancel(page, session, monkeypatch):
 def test_the_form_knows_every_registered_method_and_measure():
     assert set(TITLES) == set(METHODS)
     assert all(METHODS.get(name).title == title for name, title in TITLES.items())
+    assert methods() == TITLES
+    assert sets()[0][1] == "own"
     assert (tuple(COSTS), tuple(GAINS)) == (SWEEP_COSTS, SWEEP_GAINS)
     assert all_plans(["W8A8"], " w5a6, W8A8;W3A8 ") == ["W8A8", "W5A6", "W3A8"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +13,13 @@ from analysis.errors import UserError
 from workbench.components import downloads, facts, plot, table
 from workbench.figures.pareto import COSTS, GAINS, pareto
 from workbench.figures.sensitivity import sensitivity
-from workbench.heavy import is_loaded, load_heavy
+from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.page import READ, Page, Updates, sent, setting
 from workbench.running import Runner
-from workbench.samplers import choices
-from workbench.selection import SWEEP_PLANS
+from workbench.selection import PRESETS, SWEEP_PLANS
 from workbench.session import Session
+from workbench.views.sweep_choices import all_plans, methods, sets
 from workbench.views.sweep_says import (
     files,
     layer_files,
@@ -32,6 +31,7 @@ from workbench.views.sweep_says import (
 )
 from workbench.views.sweep_work import keep_apart, layer_work, load_row, sweep_work
 
+NONE_APART = "With layers that have bits of their own (none are set)"
 NUMBERS = (
     "layer_seconds",
     "finalists",
@@ -40,13 +40,6 @@ NUMBERS = (
     "sweep_steps",
     "sweep_seconds",
 )
-# Titles of the registered methods, so that the page opens without what runs them.
-TITLES = {
-    "rtn": "Round to nearest",
-    "ptq4dm": "PTQ4DM",
-    "q-diffusion": "Q-Diffusion",
-    "eda-dm": "EDA-DM",
-}
 
 
 class Sweep:
@@ -62,13 +55,13 @@ class Sweep:
             "every layer alone; then run whole configurations side by side."
         )
         self._build_layers()
-        self._build_rows()
+        self._build_rows(page)
         self.detail = [self.layer_plot, self.layer_table]
         self.of_layers = [*self.detail, self.layer_says, self.layer_files]
         self.of_rows = [self.row_says, self.pareto, self.row_table, self.row_files]
         numbers = [getattr(self, name) for name in NUMBERS]
         lists = [self.methods, self.plans, self.more_plans, self.sets]
-        shown = [self.keep, self.with_apart, self.x, self.y]
+        shown = [self.keep, self.with_apart, self.preset, self.x, self.y]
         self.rest = [self.layer_says, self.layer_files, *self.of_rows, *numbers, *lists, *shown]
 
     def _build_layers(self) -> None:
@@ -89,11 +82,11 @@ class Sweep:
         with gr.Accordion("Every layer as a table", open=False):
             self.layer_table = table(elem_id="sensitivity-table")
 
-    def _build_rows(self) -> None:
+    def _build_rows(self, page: Page) -> None:
         gr.Markdown("### Sweep: methods x plans x calibrations")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
-                self._build_form()
+                self._build_form(page)
             with gr.Column(scale=7, min_width=340):
                 self.row_says = facts(elem_id="row-says")
                 with gr.Row():
@@ -103,17 +96,23 @@ class Sweep:
         self.row_table = table(elem_id="row-table")
         self.row_files = downloads(elem_id="row-files")
 
-    def _build_form(self) -> None:
-        methods = [(title, name) for name, title in _methods().items()]
-        self.methods = gr.CheckboxGroup(methods, label="Methods", elem_id="sweep-methods")
+    def _build_form(self, page: Page) -> None:
+        known = [(title, name) for name, title in methods().items()]
+        self.methods = gr.CheckboxGroup(known, label="Methods", elem_id="sweep-methods")
         self.plans = gr.CheckboxGroup(
             list(SWEEP_PLANS), label="Plans: bits of weights and activations", elem_id="sweep-plans"
         )
         self.more_plans = gr.Textbox(
             label="More plans, such as W5A6 W3A8", max_lines=1, elem_id="more-plans"
         )
-        self.sets = gr.CheckboxGroup(_sets(), label="Calibrations", elem_id="sweep-sets")
-        self.with_apart = gr.Checkbox(elem_id="with-apart")
+        self.sets = gr.CheckboxGroup(sets(), label="Calibrations", elem_id="sweep-sets")
+        self.with_apart = gr.Checkbox(label=NONE_APART, elem_id="with-apart")
+        self.preset = gr.Radio(
+            [(name.capitalize(), name) for name in PRESETS],
+            label="Preset: how much is spent on each",
+            interactive=not page.settings.demo,
+            elem_id="sweep-preset",
+        )
         with gr.Row():
             self.sweep_samples = _number("Pictures (N)", "sweep-samples")
             self.sweep_steps = _number("Steps", "sweep-steps")
@@ -132,6 +131,7 @@ class Sweep:
             page.on(control.input, _set_plans, both, [])
         for control, name in ((self.x, "sweep_x"), (self.y, "sweep_y")):
             page.on(control.input, setting(name), [control], self.of_rows)
+        page.on(self.preset.input, setting("sweep_preset"), [self.preset], [])
         page.on(self.keep.click, keep_apart, [], [*self.of_layers, self.with_apart, self.keep])
         for part in (self.layer_plot, self.layer_table):
             page.on_part(part.select, _choose_layer, self.detail)
@@ -160,16 +160,17 @@ class Sweep:
         def measure(session: Session, seconds: Any, finalists: Any) -> Work:
             return layer_work(page, session, seconds, finalists)
 
-        def run(session: Session, methods: Any, plans: Any, more: str, *rest: Any) -> Work:
-            sets, *numbers = rest
-            return sweep_work(page, session, methods, all_plans(plans, more), sets, *numbers)
+        def run(session: Session, chosen: Any, plans: Any, more: str, *rest: Any) -> Work:
+            return sweep_work(page, session, chosen, all_plans(plans, more), *rest)
 
         self.layers.wire(
             page, measure, [self.layer_seconds, self.finalists], live=self._paint_layers
         )
         lists = [self.methods, self.plans, self.more_plans, self.sets]
         numbers = [self.sweep_samples, self.sweep_steps, self.sweep_seconds]
-        self.rows.wire(page, run, [*lists, *numbers, self.with_apart], live=self._paint_rows)
+        self.rows.wire(
+            page, run, [*lists, *numbers, self.with_apart, self.preset], live=self._paint_rows
+        )
 
     def paint(self, session: Session) -> Updates:
         """The layers and rows that are there, or what to do first."""
@@ -177,20 +178,21 @@ class Sweep:
         plans = selection.sweep_plans.split(".") if selection.sweep_plans else []
         return {
             **{getattr(self, name): getattr(selection, name) for name in NUMBERS},
-            self.methods: [name for name in _list(selection.sweep_methods) if name in _methods()],
+            self.methods: [name for name in _list(selection.sweep_methods) if name in methods()],
             self.plans: [plan for plan in plans if plan in SWEEP_PLANS],
             self.more_plans: " ".join(plan for plan in plans if plan not in SWEEP_PLANS),
-            self.sets: [n for n in _list(selection.sweep_sets) if n in dict(_sets()).values()],
+            self.sets: [n for n in _list(selection.sweep_sets) if n in dict(sets()).values()],
             self.with_apart: gr.Checkbox(
                 label=f"With the {apart} layers that have bits of their own in Quantize"
                 if apart
-                else "With layers that have bits of their own (none are set)",
+                else NONE_APART,
                 interactive=bool(apart),
             ),
             self.keep: gr.Button(
                 f"Keep the {selection.apart} most sensitive at 8 bits",
                 interactive=layers_of(session) is not None,
             ),
+            self.preset: selection.sweep_preset,
             self.x: selection.sweep_x,
             self.y: selection.sweep_y,
             **self._paint_layers(session),
@@ -229,12 +231,6 @@ def layer_plot(session: Session) -> dict[str, Any] | None:
     return sensitivity(names, kinds, measured, expected, kept)
 
 
-def all_plans(chosen: Sequence[str], more: str) -> list[str]:
-    """The plans that are ticked, and those that are typed."""
-    typed = [text.upper() for text in re.split(r"[\s,;]+", more or "") if text]
-    return list(dict.fromkeys([*chosen, *typed]))
-
-
 def _set_plans(session: Session, chosen: list[str], more: str) -> None:
     """Into the address go only plans that are written as plans are."""
     written = [text for text in all_plans(chosen, more) if re.fullmatch(r"W\d{1,2}A\d{1,2}", text)]
@@ -267,22 +263,8 @@ def _axis(measures: dict[str, Any], label: str, elem_id: str) -> Any:
     return gr.Dropdown(shown, label=label, elem_id=elem_id, min_width=140)
 
 
-def _sets() -> list[tuple[str, str]]:
-    own = [("Each method's own", "own")]
-    return own + [(title, name) for title, name in choices() if name != "custom"]
-
-
-def _methods() -> dict[str, str]:
-    """Titles of methods by name; those that others have filed too, once they are loaded."""
-    if not is_loaded():
-        return TITLES
-    from analysis.methods import METHODS
-
-    return TITLES | {n: METHODS.get(n).title for n in METHODS if n not in TITLES}
-
-
 def _registered() -> list[Any]:
     """Methods and samplers that others have filed: reading them loads torch, so it waits."""
     load_heavy()
-    methods = [(title, name) for name, title in _methods().items()]
-    return [gr.CheckboxGroup(methods), gr.CheckboxGroup(_sets())]
+    known = [(title, name) for name, title in methods().items()]
+    return [gr.CheckboxGroup(known), gr.CheckboxGroup(sets())]

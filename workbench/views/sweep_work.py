@@ -18,6 +18,7 @@ from workbench.running import model_of
 from workbench.session import Session
 from workbench.views.sweep_says import layers_of
 
+SWEEPS = "sweeps"  # the folder of finished rows, among the runs
 MOST_SECONDS = 3600
 MOST_FINALISTS = 12
 STEPS = 10  # of the held-out runs
@@ -64,6 +65,7 @@ def sweep_work(
     steps: Any,
     seconds: Any,
     apart: bool,
+    preset: str = "instant",
 ) -> Work:
     """The work behind Sweep; `UserError` for what cannot be run."""
     check_grid(methods, plans, sets)
@@ -73,7 +75,7 @@ def sweep_work(
         ("time budget", seconds, most_seconds(page)),
     ):
         check_whole(name, value, 1, most)
-    opened, swept = session.opened, session.swept
+    opened, swept, demo = session.opened, session.swept, page.settings.demo
     overrides = overrides_of(session) if apart else {}
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
@@ -88,10 +90,12 @@ def sweep_work(
             sets,
             samples=int(samples),
             steps=int(steps),
+            preset="instant" if demo else preset,
             overrides=overrides,
             own={"rtn": opened.capture},  # as Apply does
             budget=float(seconds),
             known=known_rows(page, session),
+            keep=None if demo else page.settings.runs / SWEEPS / "finished",
             progress=progress,
             should_stop=should_stop,
             on_row=swept.add,
@@ -114,7 +118,7 @@ def known_rows(page: Page, session: Session) -> KnownRows:
     """Finished rows: on disk, where a visitor who reloads finds them; strangers' in memory."""
     if page.settings.demo:
         return session.swept.known
-    return RowFolder(page.settings.runs / "sweeps")
+    return RowFolder(page.settings.runs / SWEEPS)
 
 
 def most_seconds(page: Page) -> int:
