@@ -32,6 +32,7 @@ class Wish:
     steps: int
     seed: int
     counts: tuple[int, ...] | None = None  # of the sampler custom
+    how: tuple[Any, ...] = ()  # scheduler, prompt and guidance of the capture
 
     @property
     def options(self) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class Conditions:
     plan: QuantPlan
     capture: str  # key of the capture that scales are held against
     steps: int  # of the held-out runs
+    how: Any  # they are sampled
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,23 @@ from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec
 from analysis.progress import Progress, ShouldStop
-from analysis.records import Array
+from analysis.records import Array, SamplingSpec
 
 HELD_OUT_SEED = 1_000_003  # of the runs that sets are judged by; no set is drawn with it
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How runs are sampled; nothing given is the model's own way."""
+
+    scheduler: str | None = None
+    prompt: str | None = None
+    guidance_scale: float | None = None
+
+    @classmethod
+    def of(cls, spec: SamplingSpec) -> Sampling:
+        """As the runs of a capture were."""
+        return cls(spec.scheduler, spec.prompt, spec.guidance_scale)
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Landscape:
     density: Array  # [T] other steps within the radius
     diversity: Array  # [T] summed cosine distance to the other steps
     radius: float
+    how: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,7 @@ class DrawnSet:
 def landscape(
     model: ModelHandle,
     steps: int,
+    how: Sampling | None = None,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Landscape:
@@ -68,16 +84,17 @@ def landscape(
         UserError: for steps that make no sense and features that are not finite.
         Cancelled: when `should_stop` says so.
     """
-    spec = sampling_spec(model, steps, FEATURE_SAMPLES, HELD_OUT_SEED)
+    how = how or Sampling()
+    spec = sampling_spec(model, steps, FEATURE_SAMPLES, HELD_OUT_SEED, **asdict(how))
     timesteps = visited_timesteps(model, spec)
-    told = condition(model, None, None)
+    told = condition(model, how.prompt, how.guidance_scale)
     source = Source(model, spec, timesteps, told, DEFAULT_BATCH, progress, should_stop)
     maps = as_features(step_features(source, 0, FEATURE_SAMPLES))  # [T, n, C, P]
     distances = pairwise_distances(maps)
     radius = quantile_radius(distances, QUANTILE)
     vectors = maps.mean(axis=3)  # [T, n, C]
     near, far = density(distances, radius), diversity(maps)
-    return Landscape(model.digest, steps, timesteps, vectors, near, far, radius)
+    return Landscape(model.digest, steps, timesteps, vectors, near, far, radius, how)
 
 
 def draw_set(
@@ -93,8 +110,8 @@ def draw_set(
     """Draw a calibration set and report how much of the landscape it covers.
 
     The set is the one that `analysis.calibrate` draws for the same arguments; runs are shared
-    where the sampler can. Its coverage is measured on the landscape's runs, so that sets of
-    different seeds and sizes are held against the same.
+    where the sampler can, and sampled as the landscape's are. Its coverage is measured on the
+    landscape's runs, so that sets of different seeds and sizes are held against the same.
 
     Raises:
         UserError: as `calibrate`.
@@ -110,6 +127,7 @@ def draw_set(
         with_report=False,
         progress=progress,
         should_stop=should_stop,
+        **asdict(land.how),
         **({"shared_runs": True, **options} if shares else options),
     )
     vectors = set_features(model, drawn, DEFAULT_BATCH)

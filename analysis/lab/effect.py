@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from analysis.calibration.record import CalibrationSet
 from analysis.calibration.run import calibrate
 from analysis.calibration.statistics import calibration_statistics
 from analysis.errors import UserError
-from analysis.lab.draw import HELD_OUT_SEED
+from analysis.lab.draw import HELD_OUT_SEED, Sampling
 from analysis.lab.parts import in_parts
 from analysis.methods.rtn import check_calibration
 from analysis.models.handle import ModelHandle
@@ -56,6 +56,7 @@ class Effect:
 def hold_out(
     model: ModelHandle,
     steps: int,
+    how: Sampling | None = None,
     runs: int = HELD_OUT_RUNS,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
@@ -77,6 +78,7 @@ def hold_out(
         progress=drawing,
         should_stop=should_stop,
         shared_runs=True,
+        **asdict(how or Sampling()),
     )
     return HeldOut(samples, predicted_noise(model, samples, predicting, should_stop))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from analysis.calibration.run import calibrate
 from analysis.calibration.samplers import SAMPLERS
 from analysis.errors import UserError
+from analysis.lab.draw import Sampling
 from analysis.lab.effect import HeldOut, check_rounds_activations, effect_of
 from analysis.lab.parts import in_parts
 from analysis.models.handle import ModelHandle
@@ -42,6 +43,7 @@ def stability(
     steps: int,
     seed: int = 0,
     repeats: int = 5,
+    how: Sampling | None = None,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
     **options: Any,
@@ -73,6 +75,7 @@ def stability(
             with_report=False,
             progress=drawing,
             should_stop=should_stop,
+            **asdict(how or Sampling()),
             **options,
         )
         effects.append(effect_of(model, calibration, plan, held, measuring, should_stop))

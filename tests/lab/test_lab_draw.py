@@ -9,7 +9,8 @@ import torch
 from analysis.calibration import calibrate, calibration_digest
 from analysis.capture.features import middle, output_of
 from analysis.errors import Cancelled, UserError
-from analysis.lab.draw import HELD_OUT_SEED, draw_set, landscape
+from analysis.lab.draw import HELD_OUT_SEED, Sampling, draw_set, landscape
+from analysis.lab.effect import hold_out
 from analysis.models.trajectory import sampling_spec, trajectory
 
 
@@ -52,6 +53,18 @@ def test_coverage_counts_balls_that_hold_a_sample(land, drawn):
             nearest = min(np.linalg.norm(vector - s) for s in drawn.vectors.astype(np.float64))
             covered.append(nearest <= fellows[2] * (1 + 1e-6))
     assert drawn.calibration.report.coverage == pytest.approx(np.mean(covered))
+
+
+def test_runs_are_sampled_as_the_capture_was(sd):
+    how = Sampling("euler", "a b", 3.0)
+    land = landscape(sd, 2, how)
+    found = draw_set(sd, land, "random", 2, seed=1).calibration
+    told = {"scheduler": "euler", "prompt": "a b", "guidance_scale": 3.0}
+    again = calibrate(sd, "random", 2, 1, 2, with_report=False, **told)
+    assert calibration_digest(found) == calibration_digest(again)
+    held = hold_out(sd, 2, how, runs=1)
+    assert Sampling.of(held.samples.spec) == how
+    assert land.timesteps.tolist() == held.samples.timesteps.tolist()
 
 
 def test_nonsense_is_one_sentence_and_stop_stops(ddpm, land):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from analysis.errors import UserError
@@ -35,7 +36,9 @@ def wishes(
     check_whole("Steps", steps, 1, page.settings.most_steps)
     check_whole("Seed", seed, 0, MOST_SEED)
     whole = int(size), int(steps), int(seed)
-    return [_wish(page, session, name, *whole) for name in names]
+    spec = session.opened.capture.spec
+    how = spec.scheduler, spec.prompt, spec.guidance_scale
+    return [replace(_wish(page, session, name, *whole), how=how) for name in names]
 
 
 def _wish(page: Page, session: Session, name: str, size: int, steps: int, seed: int) -> Wish:
@@ -63,7 +66,8 @@ def draw_work(page: Page, session: Session, *form: Any) -> Work:
         _check(wanted)
         drawing, placing = in_parts(progress, [sum(map(_cost, wanted)), PLACING])
         try:
-            _draw(lab, model, lab.missing(wanted), drawing, should_stop)
+            how = sampled(session, model)
+            _draw(lab, model, how, lab.missing(wanted), drawing, should_stop)
         finally:
             _place(lab, "pca")
         _place_slowly(lab, placing, should_stop)
@@ -85,16 +89,30 @@ def _check(wanted: Sequence[Wish]) -> None:
         make_sampler(wish.sampler, wish.options).check(wish.steps, wish.size)
 
 
+def sampled(session: Session, model: Any) -> Any:
+    """As the open capture was, if it is one of this model; else in the model's own way."""
+    from analysis.lab.draw import Sampling
+
+    capture = session.opened.capture
+    same = capture.model_digest == model.digest
+    return Sampling.of(capture.spec) if same else Sampling()
+
+
 def _draw(
-    lab: Lab, model: Any, wanted: Sequence[Wish], progress: Progress, should_stop: ShouldStop
+    lab: Lab,
+    model: Any,
+    how: Any,
+    wanted: Sequence[Wish],
+    progress: Progress,
+    should_stop: ShouldStop,
 ) -> None:
     from analysis.lab.draw import draw_set, landscape
     from analysis.lab.parts import in_parts
 
     steps = wanted[0].steps
-    land = lab.land if lab.land is not None and lab.land.steps == steps else None
+    land = lab.land if lab.land and (lab.land.steps, lab.land.how) == (steps, how) else None
     looking, *drawing = in_parts(progress, [0 if land else 16 * steps, *map(_cost, wanted)])
-    land = land or landscape(model, steps, looking, should_stop)
+    land = land or landscape(model, steps, how, looking, should_stop)
     for wish, told in zip(wanted, drawing, strict=True):
         arguments = (wish.sampler, wish.size, wish.seed, told, should_stop)
         drawn = draw_set(model, land, *arguments, **wish.options)
@@ -137,7 +155,7 @@ def effect_work(page: Page, session: Session) -> Work:
     if not lab.kept or lab.land is None:
         raise UserError(NOTHING_DRAWN)
     plan = planned(session)
-    conditions = Conditions(plan, opened.key, lab.land.steps)
+    conditions = Conditions(plan, opened.key, lab.land.steps, lab.land.how)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
         from analysis.lab.effect import check_rounds_activations, effect_of, hold_out
@@ -148,7 +166,9 @@ def effect_work(page: Page, session: Session) -> Work:
         lab.measure_under(conditions)
         missing = [kept for kept in lab.kept if kept.effect is None]
         holding, first, *others = in_parts(progress, [1, 1, *(3 for _ in missing)])
-        held = hold_out(model, conditions.steps, progress=holding, should_stop=should_stop)
+        held = hold_out(
+            model, conditions.steps, conditions.how, progress=holding, should_stop=should_stop
+        )
         if lab.reference is None:
             lab.reference = effect_of(model, opened.capture, plan, held, first, should_stop)
         for kept, told in zip(missing, others, strict=True):
@@ -173,7 +193,8 @@ def stability_work(page: Page, session: Session, repeats: Any) -> Work:
 
         model = _same_model(page, session)
         holding, repeating = in_parts(progress, [1, 4 * repeats])
-        held = hold_out(model, wish.steps, progress=holding, should_stop=should_stop)
+        how = sampled(session, model)
+        held = hold_out(model, wish.steps, how, progress=holding, should_stop=should_stop)
         found = stability(
             model,
             plan,
@@ -183,6 +204,7 @@ def stability_work(page: Page, session: Session, repeats: Any) -> Work:
             wish.steps,
             wish.seed,
             int(repeats),
+            how,
             repeating,
             should_stop,
             **wish.options,
