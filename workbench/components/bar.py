@@ -15,7 +15,7 @@ selection_bar = part(
     """
 <div class="wb-bar">
   <div class="wb-bar-facts"><span class="wb-model"></span><span class="wb-capture"></span></div>
-  <label class="wb-bar-layer"><span>Layer</span><select></select></label>
+  <label class="wb-bar-layer"><span>Layer</span><select aria-label="Layer"></select></label>
   <label class="wb-bar-step"><span>Timestep <b></b></span>
     <input type="range" min="0" step="1" aria-label="Timestep, from noise to picture"></label>
   <div class="wb-bar-plan"><span>Plan</span><b></b></div>

@@ -65,7 +65,7 @@ class Sweep:
         self.rest = [self.layer_says, self.layer_files, *self.of_rows, *numbers, *lists, *shown]
 
     def _build_layers(self) -> None:
-        gr.Markdown("### Sensitivity: one layer quantized at a time")
+        gr.Markdown("## Sensitivity: one layer quantized at a time", elem_classes="wb-part")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 self.layer_says = facts(elem_id="layer-says")
@@ -83,7 +83,7 @@ class Sweep:
             self.layer_table = table(elem_id="sensitivity-table")
 
     def _build_rows(self, page: Page) -> None:
-        gr.Markdown("### Sweep: methods x plans x calibrations")
+        gr.Markdown("## Sweep: methods x plans x calibrations", elem_classes="wb-part")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 self._build_form(page)
