@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.progress import ShouldStop, check_stop
+from analysis.quant.drop import chosen
 from analysis.quant.learnable import roundings, scales
 from analysis.quant.phase import Phase
 from analysis.quant.rounding import SoftRounding, beta_at
@@ -156,10 +157,10 @@ def _picked(cache: Cache, rows: Tensor, drop: float) -> tuple[tuple[Any, ...], d
             return {k: pick(v, floating[k]) for k, v in quantized.items()}
         if not _has_rows(quantized, cache.rows):
             return quantized
-        chosen = quantized[rows]
-        if not drop or not chosen.is_floating_point():
-            return chosen
-        return torch.where(torch.rand_like(chosen) < drop, floating[rows], chosen)
+        picked = quantized[rows]
+        if not drop or not picked.is_floating_point():
+            return picked
+        return torch.lerp(picked, floating[rows], chosen(picked, drop))
 
     args = tuple(pick(q, f) for q, f in zip(cache.quantized[0], cache.floating[0], strict=True))
     return args, pick(cache.quantized[1], cache.floating[1])

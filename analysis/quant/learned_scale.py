@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from analysis.quant.drop import chosen
 from analysis.quant.split import spread_activation
 
 
@@ -20,21 +21,27 @@ class _FakeQuantize(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, low: Tensor, high: Tensor, kept: Tensor | None
+    ) -> Tensor:
         steps = x / scale
         levels = steps.round().clamp_(low, high)
-        ctx.save_for_backward(steps, levels, scale)
-        return (levels * scale).to(x.dtype)
+        ctx.save_for_backward(steps, levels, scale, kept)
+        quantized = (levels * scale).to(x.dtype)
+        return quantized if kept is None else quantized.lerp_(x, kept)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        steps, levels, scale = ctx.saved_tensors
-        rounding = levels - steps
-        inside = rounding.abs() <= 0.5
-        slope = torch.where(inside, rounding, levels)
-        grad_scale = (grad * slope).sum_to_size(scale.shape)
-        return grad * inside if ctx.needs_input_grad[0] else None, grad_scale, None, None
+        steps, levels, scale, kept = ctx.saved_tensors
+        # As numbers, not as truth values: torch.where is not vectorized on a CPU.
+        passes = (levels - steps).abs_().le_(0.5)
+        slope = torch.addcmul(levels, steps, passes, value=-1).mul_(grad)
+        if kept is not None:
+            slope.addcmul_(slope, kept, value=-1)
+            passes = torch.maximum(passes, kept)
+        grad_x = passes.mul_(grad) if ctx.needs_input_grad[0] else None
+        return grad_x, slope.sum_to_size(scale.shape), None, None, None
 
 
 class LearnedQuantize(nn.Module):
@@ -64,10 +71,8 @@ class LearnedQuantize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scale, zero_point = self._along(self.scale, x), self._along(self.zero_point.float(), x)
-        quantized = _FakeQuantize.apply(x, scale, -zero_point, self.top - zero_point)
-        if not (self.training and self.drop):
-            return quantized
-        return torch.where(torch.rand_like(x) < self.drop, x, quantized)
+        kept = chosen(x, self.drop) if self.training and self.drop else None
+        return _FakeQuantize.apply(x, scale, -zero_point, self.top - zero_point, kept)
 
     def _along(self, value: Tensor, x: Tensor) -> Tensor:
         """[] as it is, [2] as [1, C, 1, 1]."""
