@@ -49,7 +49,7 @@ def test_quantize_then_compare(visit):
     for mode in ("swipe", "difference"):
         page.locator("#mode").get_by_label(mode.capitalize(), exact=True).check()
         page.wait_for_selector(f".wb-pictures[data-mode={mode}]")
-    width = page.evaluate("() => document.querySelector('.wb-right img').naturalWidth")
+    width = page.evaluate("() => document.querySelectorAll('.wb-figures img')[1].naturalWidth")
     assert width == 4 * 33 - 1
     assert revision(page, "divergence") >= 1
     page.locator("#mode").get_by_label("Swipe").check()
@@ -178,7 +178,7 @@ def test_names_with_markup_stay_text_on_every_tab(visit, serve):
     says(page, "#shortcut-table td", HOSTILE_NAMES[2])
     page.get_by_role("tab", name="Quantize").click()
     page.wait_for_selector("#layer-sqnr .plot[data-rev]")
-    page.get_by_text("Every layer as a table").click()
+    page.get_by_text("Bits of single layers").click()
     says(page, "#layer-table td", HOSTILE)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x], svg[onload]").count() == 0
