@@ -85,7 +85,8 @@ def loss_table(points: Sequence[Point]) -> dict[str, Any] | None:
     for p in points:
         found.setdefault((p.phase, p.unit), []).append(p.loss)
     return {
-        "caption": f"Losses of {len(found)} blocks (squared activation units)",
+        "caption": f"Losses of {len(found)} blocks (squared activation units). Learned roundings "
+        "begin at the float weights, so a loss may rise while they harden",
         "columns": [{"title": t} for t in ("Block", "Walk", "First loss", "Last loss")],
         "rows": [[unit, phase, got[0], got[-1]] for (phase, unit), got in found.items()],
     }
