@@ -48,6 +48,13 @@ def test_handles_stand_at_the_range_that_was_asked_for(toy, start):
     assert "clip" not in histogram(here, levels_in((-1, 1), 4, False), (-4, 4))["layout"]["meta"]
 
 
+def test_the_limits_names_stand_outside_where_there_is_room(toy):
+    here, wide = toy.capture[LAYER].at(3), (-4, 4)
+    for ends, anchors in (((-1, 1), ["right", "left"]), ((-4, 4), ["left", "right"])):
+        notes = histogram(here, levels_in(ends, 8, False), wide)["layout"]["annotations"]
+        assert [note["xanchor"] for note in notes] == anchors
+
+
 def tile(facts, name):
     return next(item for item in facts["items"] if item["name"] == name)
 
@@ -89,7 +96,7 @@ def test_layers_with_their_own_grid_are_listed(toy, start):
     assert own_table(toy, start) is None
     drawn = with_grid(clipped(start, -1, 2), "mid.linear", Grid(8, estimator="lp", keep=50))
     rows = own_table(toy, drawn)["rows"]
-    assert rows[0][:6] == [LAYER, 4, "drawn by hand", "one for the tensor", -1, 2]
+    assert rows[0][:6] == [LAYER, 4, "drawn by hand", "tensor", -1, 2]
     low, high = estimate_range(toy.capture["mid.linear"].total, 8, False, "lp")
     assert rows[1][4:6] == pytest.approx([low / 2, high / 2])
     expected = predict_sqnr_db(toy.capture[LAYER], 4, clip=(-1, 2))

@@ -76,7 +76,7 @@ def histogram(
         f"Histogram of {stats.sampled} values with {2**levels.bits} levels from {low:.3g} to "
         f"{high:.3g}",
         330,
-        annotations=[_note(low, "clips below", "left"), _note(high, "clips above", "right")],
+        annotations=_notes(low, high, x0, x1),
         margin={"l": 62, "r": 12, "t": 26, "b": 44},
         xaxis=axis(f"activation value ({UNITS})", range=[x0 - pad, x1 + pad], anchor="y2"),
         yaxis=axis(
@@ -152,6 +152,15 @@ def _rug(levels: Levels) -> dict[str, Any]:
         "yaxis": "y2",
         "opacity": 1,
     }
+
+
+def _notes(low: float, high: float, x0: float, x1: float) -> list[dict[str, Any]]:
+    """Which limit is which: outside of the limits where there is room, so that they stay apart."""
+    room = 0.25 * (x1 - x0)
+    return [
+        _note(low, "clips below", "right" if low - x0 > room else "left"),
+        _note(high, "clips above", "left" if x1 - high > room else "right"),
+    ]
 
 
 def _note(x: float, text: str, anchor: str) -> dict[str, Any]:

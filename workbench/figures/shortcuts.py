@@ -16,7 +16,6 @@ from workbench.figures.style import (
     axis,
     figure,
     packed,
-    plain,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def reaches(h: ActivationStats, skip: ActivationStats) -> Figure:
         "Largest absolute value of every channel, the halves apart",
         190,
         margin={"l": 64, "r": 12, "t": 8, "b": 44},
-        xaxis=axis(f"largest |x| of a channel ({UNITS})", type="log"),
+        xaxis=axis("largest |x| of a channel (units)", type="log"),
         yaxis=axis("", tickvals=[0, 1], ticktext=["h", "skip"], range=[-0.6, 1.6], zeroline=False),
     )
 
@@ -123,7 +122,7 @@ def scales(joint: dict[int, float], split: dict[int, float], title: str) -> Figu
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 40, "b": 44},
         xaxis=axis("bits", tickvals=bits),
-        yaxis=axis(f"{plain(title)}: SQNR (dB)"),
+        yaxis=axis("SQNR (dB)"),
     )
 
 
@@ -147,7 +146,7 @@ def gains(gain: SplitGain, title: str) -> Figure:
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 60, "b": 44},
         xaxis=axis("bits", tickvals=list(gain.h.one)),
-        yaxis=axis(f"{plain(title)}: SQNR (dB)"),
+        yaxis=axis("SQNR (dB)"),
     )
 
 

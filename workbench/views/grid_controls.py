@@ -27,9 +27,9 @@ ESTIMATOR_TITLES = {
     "l1": "Least absolute error",
 }
 GRANULARITY_TITLES = {
-    "per_tensor": "one for the tensor",
-    "per_half": "one a half of a shortcut",
-    "per_channel": "one a channel (estimate)",
+    "per_tensor": "tensor",
+    "per_half": "half of a shortcut",
+    "per_channel": "channel (estimate)",
 }
 GRID = ("bits", "estimator", "granularity", "keep", "symmetric")
 TOO_NOISY = 10.0  # dB
@@ -50,7 +50,7 @@ class GridControls:
             )
             grains = [(title, name) for name, title in GRANULARITY_TITLES.items()]
             self.granularity = gr.Dropdown(
-                grains, label="Grids", elem_id="granularity", min_width=140
+                grains, label="A grid for each", elem_id="granularity", min_width=140
             )
         self.keep = gr.Slider(
             LEAST_KEPT, 100, step=1, label="Part of that range that is kept (%)", elem_id="keep"
@@ -59,7 +59,9 @@ class GridControls:
             self.symmetric = gr.Checkbox(
                 label="Symmetric around 0", elem_id="symmetric", min_width=160
             )
-            self.reset = gr.Button("Same grid for all again", elem_id="reset", min_width=160)
+            self.reset = gr.Button(
+                "Same grid for all again", elem_id="reset", size="sm", min_width=160
+            )
 
     @property
     def outputs(self) -> list[Any]:
@@ -149,7 +151,7 @@ def own_table(opened: OpenCapture, selection: Selection) -> dict[str, Any] | Non
         ("Layer", ""),
         ("Bits", ""),
         ("Limits from", ""),
-        ("Grids", ""),
+        ("A grid for each", ""),
         ("Least", UNITS),
         ("Greatest", UNITS),
         ("Predicted SQNR, middle timestep", "dB"),
