@@ -13,7 +13,7 @@ from torch import nn
 
 from analysis.quant.modules import FakeQuantize, QuantConv2d
 from analysis.quant.primitives import choose_qparams
-from analysis.quant.qparams import QParams
+from analysis.quant.qparams import QParams, weight_qparams
 from analysis.quant.scheme import QuantScheme
 from analysis.quant.split import (
     split_act_qparams,
@@ -82,6 +82,26 @@ def test_gradients_gather_where_the_numbers_were_spread(seam, channels):
     spread_weight(weight, seam, (3, channels, 1, 1)).sum().backward()
     assert act.grad.tolist() == [seam, channels - seam]
     assert weight.grad.tolist() == [[seam, channels - seam]] * 3
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    seam=st.integers(1, 11),
+    width=st.floats(0.01, 100),
+    bits=st.integers(2, 8),
+    symmetric=st.booleans(),
+)
+def test_a_halfs_scale_is_never_above_the_joint_one(seed, seam, width, bits, symmetric):
+    """Of activations [N, C] and of every row of a weight; the second half is `width` as wide."""
+    x = torch.randn(6, 12, generator=torch.Generator().manual_seed(seed)) + 0.3
+    x[:, seam:] *= width
+    joint, _ = choose_qparams(x, bits, symmetric)
+    halves = [choose_qparams(part, bits, symmetric)[0] for part in (x[:, :seam], x[:, seam:])]
+    assert max(halves) <= joint * (1 + 1e-6)
+    scheme = QuantScheme(bits, symmetric, "per_channel")
+    apart = torch.from_numpy(split_weight_qparams(x, seam, scheme).scale)  # [6, 2]
+    rows = torch.from_numpy(weight_qparams(x, scheme).scale).view(-1, 1)
+    assert (apart <= rows * (1 + 1e-6)).all()
 
 
 @pytest.mark.parametrize("seam", [0, -1, CHANNELS, CHANNELS + 1])
