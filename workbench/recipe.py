@@ -90,7 +90,7 @@ def title_of(selection: Selection, overrides: int, method_title: str) -> str:
     parts += [f"without {part}" for part in parts_of(selection.without)]
     parts += [item.replace("=", " = ") for item in selection.options.split(";") if item]
     if overrides:
-        parts.append(f"{overrides} layer{'s' if overrides > 1 else ''} apart")
+        parts.append(f"{overrides} layer{'s' if overrides > 1 else ''} with own bits")
     return ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from analysis.errors import Cancelled, UserError
@@ -14,9 +15,11 @@ from analysis.methods.method import make_config
 from analysis.quant.model import LayerRow
 from analysis.quant.phase import LossPoint
 from analysis.quant.plan import QuantPlan
+from analysis.quant.whatif import predict_sqnr_db
 from workbench.kept import folder_of, kept_blocks, settings_key
 from workbench.page import Settings
-from workbench.recipe import PLAIN, plan_of
+from workbench.prediction import predicted
+from workbench.recipe import PLAIN, overrides_of, plan_of
 from workbench.selection import Selection, first_selection
 from workbench.session import Session
 from workbench.variants import Variant
@@ -154,6 +157,47 @@ def test_cancel_keeps_the_blocks_and_success_gives_the_room_back(monkeypatch, as
     called = asked(method="eda-dm")
     assert called["keep"].name == settings_key(session)
     assert kept_blocks(session, settings_key(session)) == 0
+
+
+def test_a_cancel_while_measuring_loses_no_model(ddpm, ddpm_capture):
+    from analysis.quant.run import quantize
+    from workbench.captures import OpenCapture
+
+    opened = OpenCapture("own", ddpm_capture)
+    visitor = Session("me", opened, first_selection(opened))
+    visitor.overrides = {opened.names[1]: "W8A8"}
+    made = quantize(ddpm, "rtn", "W4A8", ddpm_capture, overrides=overrides_of(visitor))
+    with pytest.raises(Cancelled):
+        view.file(visitor, visitor.selection, ddpm, made, lambda *_: None, lambda: True)
+    (variant,) = visitor.variants
+    assert variant.quantized is visitor.quantized is made
+    assert variant.errors == {}
+    assert variant.label == "1: W4A8 Round to nearest, 1 layer with own bits"
+    view.file(visitor, visitor.selection, ddpm, made, lambda *_: None, lambda: False)
+    second = visitor.variants[-1]
+    assert set(second.predicted) == set(opened.names)
+    assert set(second.errors) == {layer.name for layer in opened.layers if "#" not in layer.name}
+
+
+def test_layers_are_predicted_as_the_library_predicts_each(session):
+    opened = session.opened
+    plan = QuantPlan.parse("W4A4", act_estimator="lp", edge_bits=None)
+    totals = [opened.capture[name].total for name in opened.names]
+    expected = [float(predict_sqnr_db(total, 4, False, "lp")) for total in totals]
+    assert predicted(opened, plan) == pytest.approx(expected)
+    assert predicted(opened, QuantPlan.parse("W4A32")).tolist() == [np.inf] * 3
+
+
+def test_a_split_layer_is_predicted_from_its_halves(session):
+    opened = session.opened
+    halves = [opened.capture[f"up.shortcut#{tap}"].total for tap in ("h", "skip")]
+    power = np.array([h.count * (h.mean**2 + h.std**2) for h in halves])
+    each = 10 ** (np.array([predict_sqnr_db(h, 3) for h in halves]) / 10)
+    plan = QuantPlan.parse("W4A3", edge_bits=None, split=True)
+    expected = 10 * np.log10(power.sum() / (power / each).sum())
+    assert predicted(opened, plan)[2] == pytest.approx(expected)
+    whole = predicted(opened, replace(plan, split=False))
+    assert predicted(opened, plan)[:2].tolist() == whole[:2].tolist()
 
 
 def test_bits_of_one_layer(session, toy):

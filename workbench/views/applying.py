@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from analysis.errors import UserError
+from analysis.errors import Cancelled, UserError
 from analysis.progress import Progress, ShouldStop
 from workbench.heavy import is_loaded, load_heavy
 from workbench.jobs import Work
@@ -72,9 +72,18 @@ def file(
     progress: Progress,
     should_stop: ShouldStop,
 ) -> None:
-    """Measure a quantized model layer by layer, and keep it for Compare."""
+    """Measure a quantized model layer by layer, and keep it for Compare.
+
+    Raises:
+        Cancelled: when `should_stop` says so while it is measured; the model is kept.
+    """
     from analysis.layer_errors import layer_errors
 
+    errors, stopped = {}, None
+    try:
+        errors = layer_errors(model, quantized, progress=progress, should_stop=should_stop)
+    except Cancelled as end:
+        stopped = end
     title = title_of(selection, len(quantized.plan.overrides), method_of(selection).title)
     opened = session.opened
     values = predicted(opened, quantized.plan).tolist()
@@ -85,11 +94,13 @@ def file(
         model=model,
         quantized=quantized,
         predicted=dict(zip(opened.names, values, strict=True)),
-        errors=layer_errors(model, quantized, progress=progress, should_stop=should_stop),
+        errors=errors,
         bytes=memory_of(quantized),
     )
     session.drawn["made_room"] = add(session, variant)
     session.model, session.quantized, session.comparison = model, quantized, None
+    if stopped is not None:
+        raise stopped
 
 
 def check_config(config: Any, settings: Settings) -> None:

@@ -163,7 +163,7 @@ class Quantize:
         if session.drawn.get("agreement") == (state := variant.number if variant else None):
             return {}
         session.drawn["agreement"] = state
-        if variant is None:
+        if variant is None or not variant.errors:
             return {self.agreement: None}
         into = {name: error.input_db for name, error in variant.errors.items()}
         out = {name: error.output_db for name, error in variant.errors.items()}
