@@ -83,6 +83,8 @@ def test_layers_stand_in_execution_order_with_rings_and_estimates(session):
     assert trace(figure, "not measured: estimate")["x"] == [2]
     assert unpacked(trace(figure, "not measured: estimate")["y"]).tolist() == [50.0]
     assert trace(figure, "kept at 8 bits by the button")["x"] == [1]
+    (line,) = figure["layout"]["shapes"]
+    assert line["x0"] == session.opened.names.index(session.selection.layer)
 
 
 def test_infinite_values_are_not_drawn():

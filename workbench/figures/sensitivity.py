@@ -10,6 +10,7 @@ import numpy as np
 from analysis.records import Array
 from workbench.figures.calibration import LEGEND
 from workbench.figures.heatmap import block_ticks
+from workbench.figures.over_time import selected_line
 from workbench.figures.results import KINDS
 from workbench.figures.style import ORANGE, Figure, axis, figure, packed, plain
 
@@ -22,6 +23,7 @@ def sensitivity(
     decibels: Array,
     predicted: Array,
     kept: Collection[str] = (),
+    selected: str = "",
 ) -> Figure:
     """SQNR in dB [L] in execution order, the most sensitive lowest.
 
@@ -29,6 +31,7 @@ def sensitivity(
         decibels: NaN where a layer was not measured.
         predicted: shown for those, by hollow points.
         kept: layers with a ring around their point.
+        selected: the layer with a line through it.
     """
     shown = [i for i, value in enumerate(decibels) if np.isfinite(value)]
     data = [
@@ -47,6 +50,7 @@ def sensitivity(
         showlegend=True,
         legend=LEGEND,
         margin={"l": 56, "r": 12, "t": 28, "b": 90},
+        shapes=[selected_line(names.index(selected))] if selected in names else [],
         xaxis={
             "tickvals": ticks,
             "ticktext": labels,

@@ -228,7 +228,7 @@ def layer_plot(session: Session) -> dict[str, Any] | None:
     )
     kept = [name for name in session.swept.raised if name in session.overrides]
     names, kinds = [row.name for row in found.rows], [row.kind for row in found.rows]
-    return sensitivity(names, kinds, measured, expected, kept)
+    return sensitivity(names, kinds, measured, expected, kept, session.selection.layer)
 
 
 def _set_plans(session: Session, chosen: list[str], more: str) -> None:
