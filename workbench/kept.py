@@ -22,7 +22,8 @@ def settings_key(session: Session, seed: int = 0) -> str:
     """Names all that decides what a block learns."""
     s, drawn = session.selection, set_to_use(session)
     settings = [s.method, s.preset, s.without, s.options, s.plan, overrides_of(session), seed]
-    what = [session.model_name, *settings, None if drawn is None else id(drawn)]
+    model = getattr(session.opened, "model_name", session.model_name)
+    what = [model, *settings, None if drawn is None else id(drawn)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -24,7 +24,7 @@ class Variant:
 
     number: int
     title: str  # plan, method and what differs from the method as it comes
-    model_name: str
+    origin: str  # digest of the float model
     model: Any  # the ModelHandle it was made from
     quantized: Any  # QuantizedModel
     predicted: Mapping[str, float] = field(default_factory=dict)  # layer -> dB, of its input
@@ -65,7 +65,7 @@ class Compared:
 
 def add(session: Session, variant: Variant) -> str:
     """File a new variant; a sentence about those that had to go, or nothing."""
-    kept = [v for v in session.variants if v.model_name == variant.model_name]
+    kept = [v for v in session.variants if v.origin == variant.origin]
     kept.append(variant)
     gone = []
     while len(kept) > 1 and (len(kept) > MOST or sum(v.bytes for v in kept) > MOST_BYTES):

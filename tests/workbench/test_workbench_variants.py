@@ -29,8 +29,8 @@ def session(toy):
     return Session("me", toy, first_selection(toy))
 
 
-def variant(session, size=1, model_name="fashion") -> Variant:
-    return Variant(next_number(session), "W4A8", model_name, None, object(), bytes=size)
+def variant(session, size=1, origin="fashion") -> Variant:
+    return Variant(next_number(session), "W4A8", origin, None, object(), bytes=size)
 
 
 def fill(session, count):
@@ -74,7 +74,7 @@ def test_large_models_are_kept_one_at_a_time(session):
 
 def test_variants_of_another_model_go(session):
     fill(session, 2)
-    add(session, variant(session, model_name="other"))
+    add(session, variant(session, origin="other"))
     assert [v.number for v in session.variants] == [3]
 
 

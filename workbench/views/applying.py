@@ -90,7 +90,7 @@ def file(
     variant = Variant(
         number=next_number(session),
         title=title,
-        model_name=session.model_name,
+        origin=quantized.model_digest,
         model=model,
         quantized=quantized,
         predicted=dict(zip(opened.names, values, strict=True)),
