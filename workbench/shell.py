@@ -60,10 +60,12 @@ def theme() -> gr.Theme:
     """Fonts of the visitor's own system: nothing is fetched from anywhere."""
     sans, mono = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
     made = gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono)
-    # One shade darker than Gradio's own: white words on it have a contrast above 4.5.
+    # One shade darker than Gradio's own: words have a contrast above 4.5 on what is behind them.
     return made.set(
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
     )
 
 

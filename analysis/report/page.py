@@ -88,7 +88,7 @@ def plot(figure: Mapping[str, Any], label: str) -> str:
     """A plotly figure that the page's script draws; the table beside it says the same."""
     data = json.dumps(figure, allow_nan=False).replace("<", "\\u003c")
     return (
-        f'<div class="plot" role="img" aria-label="{escape(label)}">'
+        f'<div class="plot" role="figure" aria-label="{escape(label)}">'
         f'<script type="application/json">{data}</script></div>'
     )
 
