@@ -80,6 +80,17 @@ def test_the_card_shows_every_statistic(toy, start):
     assert float(tile(shown, "Beyond 3 deviations")["value"]) == 0
 
 
+def test_every_channel_has_a_row(toy, start):
+    stats = toy.capture["up.shortcut"]
+    table = cell.channel_table(toy, replace(start, layer="up.shortcut"))
+    assert [row[1] for row in table["rows"]] == ["h"] * 4
+    assert [row[2] for row in table["rows"]] == stats.channel_min[3].tolist()
+    assert [row[5] for row in table["rows"]] == stats.channel_max.max(axis=0).tolist()
+    assert len(table["columns"]) == len(table["rows"][0])
+    plain = cell.channel_table(toy, start)
+    assert len(plain["columns"]) == len(plain["rows"][0]) == 5
+
+
 def test_all_layers_are_summed_up(toy, start):
     better = with_grid(start, LAYER, Grid(8))
     values = toy.table("sqnr", better.base, better.own)
@@ -146,6 +157,16 @@ def test_both_halves_are_drawn_under_one_scale_and_two(toy):
     assert len(shortcuts.gain_table("x", gain, weights)["columns"]) == 13
 
 
+def test_both_halves_have_their_numbers_in_a_table(toy):
+    h, skip = (toy.capture[f"up.shortcut#{tap}"].at(0) for tap in ("h", "skip"))
+    table = shortcuts.value_table(shortcut_report(toy.capture)[0], h, skip)
+    reach = np.abs([skip.channel_min, skip.channel_max]).max(axis=0)
+    assert [row[0] for row in table["rows"]] == ["h", "skip"]
+    assert table["rows"][1][-3:] == pytest.approx([reach.min(), np.median(reach), reach.max()])
+    assert table["rows"][0][1:10] == sorted(table["rows"][0][1:10])
+    assert len(table["columns"]) == len(table["rows"][0])
+
+
 def test_a_strangers_capture_does_not_choose_which_file_is_read(toy, tmp_path, monkeypatch):
     monkeypatch.setattr("analysis.models.weight_file.read_weight", lambda *_: pytest.fail("read"))
     session = Session("a", toy, first_selection(toy), model_name="fashion")
@@ -177,7 +198,7 @@ def page(toy, tmp_path):
     view = Explore()
     for name in ("explanation", "map", "facts", "histogram", "channels", "numbers", "over_time"):
         setattr(view, name, name)
-    for name in ("own", "stat", "kind", "scope", "log", "find"):
+    for name in ("own", "each", "stat", "kind", "scope", "log", "find"):
         setattr(view, name, name)
     view.grid = SimpleNamespace(paint=lambda opened, selection: {})
     store = SessionStore(lambda key: Session(key, toy, first_selection(toy)))

@@ -166,3 +166,22 @@ def time_table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
             for t, v in zip(timesteps, row, strict=True)
         ],
     }
+
+
+def channel_table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
+    """The range of every channel, at the selected timestep and over all."""
+    stats, border = opened.capture[selection.layer], seam(opened, selection.layer)
+    here, total = stats.at(selection.step), stats.total
+    ranges = [here.channel_min, here.channel_max, total.channel_min, total.channel_max]
+    t = opened.capture.timesteps[selection.step]
+    half = [] if border is None else [{"title": "Half"}]
+    names = [f"{end} at t = {t:g}" for end in ("Least", "Greatest")]
+    names += [f"{end} over all timesteps" for end in ("Least", "Greatest")]
+    return {
+        "caption": f"Ranges of the channels of {selection.layer} in {UNITS}",
+        "columns": [{"title": "Channel"}, *half, *({"title": name} for name in names)],
+        "rows": [
+            [channel, *(["h" if channel < border else "skip"] if border is not None else []), *row]
+            for channel, row in enumerate(np.stack(ranges, axis=1).tolist())
+        ],
+    }

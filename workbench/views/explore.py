@@ -43,12 +43,13 @@ class Explore:
                 self._build_map()
             with gr.Column(scale=6, min_width=340):
                 self._build_cell()
-        with gr.Accordion("The same numbers as tables", open=False):
+        with gr.Accordion("The same numbers as tables", open=False) as self.tables:
             self.numbers = table(elem_id="cell-numbers")
             self.over_time = table(elem_id="layer-numbers")
+            self.each = table(elem_id="channel-numbers")
             self.own = table(elem_id="own-grids")
         cells = [self.facts, self.histogram, self.channels, self.numbers, self.over_time]
-        self.detail = [*cells, *self.grid.outputs, self.own]
+        self.detail = [*cells, self.each, *self.grid.outputs, self.own]
         self.controls = [getattr(self, name) for name in CONTROLS]
         self.rest = [self.explanation, self.map, *self.controls]
 
@@ -90,6 +91,7 @@ class Explore:
         page.on_part(self.histogram.drag, _drag, [self.facts, self.histogram])
         page.on_part(self.histogram.clip, _clip, overview)
         self.grid.wire(page, overview)
+        page.on(self.tables.expand, _open_tables, [], [self.each])
 
     def paint(self, session: Session) -> Updates:
         """The selected cell, and the heatmap if it has changed."""
@@ -114,7 +116,14 @@ class Explore:
             self.numbers: cell.table(opened, selection),
             self.over_time: cell.time_table(opened, selection),
             self.own: grid_controls.own_table(opened, selection),
+            **self._paint_channels(session),
         }
+
+    def _paint_channels(self, session: Session) -> Updates:
+        # Hundreds of rows would slow down every click: they wait until somebody looks at tables.
+        if not session.drawn.get("tables"):
+            return {}
+        return {self.each: cell.channel_table(session.opened, session.selection)}
 
     def _paint_map(self, session: Session) -> Updates:
         selection, opened = session.selection, session.opened
@@ -177,6 +186,10 @@ def _choose_layer(session: Session, layer: Any, index: Any) -> None:
     if layer not in session.opened.names:
         raise NothingToDo
     session.selection = replace(session.selection, layer=layer)
+
+
+def _open_tables(session: Session) -> None:
+    session.drawn["tables"] = True
 
 
 def _clip(session: Session, value: Any, index: Any) -> None:

@@ -8,14 +8,19 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from analysis.records import ActivationStats
+
 from workbench.captures import OpenCapture
 from workbench.components import facts, plot, table
 from workbench.figures.shortcuts import gains, halves, reaches, scales
-from workbench.figures.style import number
+from workbench.figures.style import UNITS, number
 from workbench.page import Page, Updates, setting
 from workbench.selection import Selection
 from workbench.session import Session
+from workbench.statistics import quantiles
+from workbench.views.cell import SHARES
 
+PARTS = (0, 50, 100)  # percent of the channels
 NONE = {
     "title": "No shortcuts here",
     "text": "This capture holds no layer that is fed by a concatenation. Open another capture, or "
@@ -51,10 +56,11 @@ class Shortcuts:
                 gr.Markdown("#### The weight slices that meet them", elem_classes="wb-small")
                 self.weights = plot(elem_id="weight-halves", min_height=300)
                 self.slices = facts(elem_id="weights-say")
-        with gr.Accordion("The same numbers as a table", open=False):
+        with gr.Accordion("The same numbers as tables", open=False):
+            self.values = table(elem_id="half-numbers")
             self.numbers = table(elem_id="shortcut-numbers")
         self.plots = [self.halves, self.reaches, self.inputs, self.weights, self.whole]
-        self.detail = [self.table, self.facts, *self.plots, self.slices, self.numbers]
+        self.detail = [self.table, self.facts, *self.plots, self.slices, self.values, self.numbers]
         self.rest = [self.log]
 
     def wire(self, page: Page) -> None:
@@ -85,6 +91,7 @@ class Shortcuts:
             self.weights: None if weights is None else gains(weights, "slices of the weight"),
             self.slices: slices_say(session.opened, weights),
             self.whole: scales(report.sqnr_db_joint, report.sqnr_db_split, "whole input"),
+            self.values: value_table(report, h, skip),
             self.numbers: gain_table(report.layer, inputs, weights),
         }
 
@@ -199,6 +206,22 @@ def slices_say(opened: OpenCapture, gain: Any) -> dict[str, str]:
         "text": "The weight slices that meet h and skip, a grid for each output channel. At 4 bits "
         f"two scales change the slice of h by {by['h']:+.1f} dB and that of skip by "
         f"{by['skip']:+.1f} dB."
+    }
+
+
+def value_table(report: Any, h: ActivationStats, skip: ActivationStats) -> dict[str, Any]:
+    """What the two histograms and the channels' reaches show, half by half."""
+    rows = []
+    for name, half in (("h", h), ("skip", skip)):
+        q = quantiles(half.histogram.counts, half.histogram.edges, SHARES)
+        reach = np.maximum(np.abs(half.channel_min), np.abs(half.channel_max))
+        rows.append([name, half.min, *q.tolist(), half.max, *np.percentile(reach, PARTS).tolist()])
+    titles = ["Half", "Least", *(f"{100 * share:g} %" for share in SHARES), "Greatest"]
+    titles += [f"Largest |x| of a channel, {part} %" for part in PARTS]
+    return {
+        "caption": f"Both halves of {report.layer} at t = {report.timestep:g}, in {UNITS}",
+        "columns": [{"title": title} for title in titles],
+        "rows": rows,
     }
 
 
