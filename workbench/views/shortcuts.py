@@ -9,7 +9,6 @@ import gradio as gr
 import numpy as np
 
 from analysis.records import ActivationStats
-
 from workbench.captures import OpenCapture
 from workbench.components import facts, plot, table
 from workbench.figures.shortcuts import gains, halves, reaches, scales
