@@ -50,11 +50,11 @@ def test_rows_have_what_was_promised_and_stand_in_files(said, words, tmp_path):
         ("--plans=W8A32, W4A32",),
     ],
 )
-def test_lists_may_be_written_in_any_way(words, plans, monkeypatch, cli):
+def test_lists_may_be_written_in_any_way(words, plans, monkeypatch, cli, tmp_path):
     asked = []
     monkeypatch.setattr("analysis.sweep.sweep", lambda model, **k: asked.append(k) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        cli(*words("--methods", "rtn", *plans))
+        cli(*words("--methods", "rtn", *plans, "--out", tmp_path / "run"))
     assert asked[0]["plans"] == ["W8A32", "W4A32"]
     assert asked[0]["methods"] == ["rtn"]
     assert asked[0]["calibrations"] == ["own"]
