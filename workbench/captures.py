@@ -116,7 +116,7 @@ def open_file(path: str | Path, key: str) -> OpenCapture:
 
 def keep_new(capture: Capture, runs: Path) -> str:
     """Save a capture as a run, where a link and the command line find it; its name."""
-    name = f"capture-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    name = f"capture-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
     save_capture(capture, runs / name / CAPTURE_FILE)
     arguments = {"model": capture.model, **asdict(capture.spec), "from": "workbench"}
     write_manifest(runs / name, "capture", arguments)

@@ -19,6 +19,7 @@ from workbench.page import Page, Updates, check_whole, sent
 from workbench.running import Runner, loaded
 from workbench.selection import Selection, first_selection
 from workbench.session import Session
+from workbench.uploads import check_upload
 
 OWN = "default"
 
@@ -101,6 +102,7 @@ def received(page: Page, session: Session, path: str | None) -> Updates:
     try:
         if path is None:
             raise UserError("No file has arrived; drop a capture file again.")
+        check_upload(Path(path))
         opened = open_file(path, "upload")
         if not page.settings.demo:
             opened.key = keep_file(Path(path), page.settings.runs)
