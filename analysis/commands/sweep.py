@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +28,7 @@ from analysis.commands.options import (
 from analysis.commands.text import pairs
 from analysis.console import number, progress_bar, say, table
 from analysis.errors import Cancelled
+from analysis.progress import Progress
 from analysis.runs import new_run, write_manifest
 
 if TYPE_CHECKING:
@@ -97,15 +98,15 @@ def sweep(
     }
     handle = analysis.load_model(model, device)
     sets = _given(named["calibrations"])
-    with _kept(run, {"model": model, **named}) as (known, on_row):
-        with progress_bar("sweep") as told:
+    with _kept(run, {"model": model, **named}) as (known, on_row, begin):
+        with progress_bar("sweep") as bar:
             done = run_sweep(
                 handle,
                 **named,
                 sets=sets,
                 known=known,
                 keep=run / "finished",
-                progress=told,
+                progress=_first(begin, bar),
                 on_row=on_row,
             )
         values = _write(run, done)
@@ -113,11 +114,13 @@ def sweep(
 
 
 @contextmanager
-def _kept(run: Path, arguments: dict[str, Any]) -> Iterator[tuple[RowFolder, Any]]:
-    """Rows on disk; a person who stops is told how many, and how to go on."""
+def _kept(run: Path, arguments: dict[str, Any]) -> Iterator[tuple[RowFolder, Any, Any]]:
+    """Rows on disk; a person who stops is told how many, and how to go on.
+
+    Nothing is written before the first row begins: a mistake leaves no folder behind.
+    """
     from analysis.sweep_rows import RowFolder, Sweep
 
-    write_manifest(run, "sweep", arguments)
     known, rows = RowFolder(run / "rows"), list[Any]()
 
     def on_row(row: SweepRow) -> None:
@@ -126,7 +129,7 @@ def _kept(run: Path, arguments: dict[str, Any]) -> Iterator[tuple[RowFolder, Any
         _write(run, Sweep(row.model, tuple(rows), (), seconds, "cancelled"))
 
     try:
-        yield known, on_row
+        yield known, on_row, lambda: write_manifest(run, "sweep", arguments)
     except (KeyboardInterrupt, Cancelled):
         are = "finished row is" if len(known) == 1 else "finished rows are"
         print(
@@ -136,7 +139,22 @@ def _kept(run: Path, arguments: dict[str, Any]) -> Iterator[tuple[RowFolder, Any
         )
         raise
     finally:
-        write_manifest(run, "sweep", arguments)
+        if run.is_dir() and any(run.iterdir()):
+            write_manifest(run, "sweep", arguments)
+
+
+def _first(begin: Callable[[], None], then: Progress) -> Progress:
+    """Progress whose first word is preceded by a call of `begin`."""
+    begun = False
+
+    def told(done: int, total: int, text: str) -> None:
+        nonlocal begun
+        if not begun:
+            begin()
+        begun = True
+        then(done, total, text)
+
+    return told
 
 
 def _write(run: Path, done: Sweep) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def test_a_mistake_is_one_line(cli, words, tmp_path, more, sentence):
     assert (status, out) == (2, "")
     assert sentence in err
     assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_kind_of_run_is_left_alone(cli, words, runs):
