@@ -100,6 +100,7 @@ class SessionStore:
         busy = self.busy()
         with self._lock:
             sessions = list(self._sessions.values())
+        session = None  # there may be nobody
         for session in sessions:
             if session.key not in busy:
                 session.weigh()

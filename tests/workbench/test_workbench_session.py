@@ -63,3 +63,9 @@ def test_a_visitor_who_left_is_forgotten(start):
     store.drop("a")
     store.drop("never came")
     assert len(store) == 0
+
+
+def test_sweeping_when_nobody_is_there_ends_nothing(start):
+    store = SessionStore(start)
+    store.sweep()
+    assert len(store) == 0
