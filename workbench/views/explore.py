@@ -171,7 +171,8 @@ def visible_rows(opened: OpenCapture, selection: Selection) -> np.ndarray:
 
 
 def _find(session: Session, text: str) -> None:
-    wanted = replace(session.selection, find=(text or "")[:80])
+    typed = (text or "")[:80].encode("utf-8", "replace").decode()  # halves of letters stay out
+    wanted = replace(session.selection, find=typed)
     visible_rows(session.opened, wanted)
     session.selection = wanted
 
