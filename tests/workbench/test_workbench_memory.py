@@ -68,11 +68,23 @@ def test_who_computes_is_not_ended(toy):
 
 def test_the_store_looks_after_itself_while_there_are_visitors(toy):
     store = SessionStore(lambda key: Session(key, toy, first_selection(toy)), life=0.02, every=0.02)
+    for _ in range(2):  # the second time after everybody has left
+        store.get("a")
+        keeper = store._keeper
+        keeper.join(5)
+        assert not keeper.is_alive()
+        assert len(store) == 0
+        store.sweep()
+
+
+def test_an_empty_store_can_be_swept(toy):
+    store = SessionStore(lambda key: Session(key, toy, first_selection(toy)))
     store.get("a")
-    keeper = store._keeper
-    keeper.join(5)
-    assert not keeper.is_alive()
-    assert len(store) == 0
+    store.drop("a")
+    left: list = [None]
+    store.swept = left.__init__
+    store.sweep()
+    assert left == []
 
 
 def visit(store: SessionStore, queue: JobQueue, number: int, gate: threading.Event) -> Job:
