@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.figures.style import number
 from workbench.session import Session
-from workbench.variants import Compared, Seen
+from workbench.variants import Compared, Seen, chosen
 
 NOTHING = {
     "title": "Nothing to compare yet",
@@ -27,7 +27,7 @@ def head(session: Session) -> dict[str, Any]:
     if session.side is None:
         return READY
     one = session.side.of(session.drawn.get("looked"))
-    missing = {v.number for v in session.variants} - {s.number for s in session.side.seen}
+    missing = {v.number for v in chosen(session)} - {s.number for s in session.side.seen}
     more = " Press Compare again to add the models that are not shown yet." if missing else ""
     v = one.values
     n = v["samples"]
