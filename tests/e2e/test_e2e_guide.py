@@ -7,7 +7,9 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 
+from analysis.capture.store import save_capture
 from tests.e2e.conftest import FIRST_PARTS, says
+from tests.workbench.conftest import make_capture
 
 pytestmark = pytest.mark.browser
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
@@ -45,6 +47,23 @@ def test_a_lesson_drives_the_page_and_gives_it_back(visit):
     page.wait_for_function("() => location.search.includes('bits=5')")
     assert page.locator(".wb-bar select").input_value() == "conv_in"
     assert page.get_by_role("tab", name="Explore").get_attribute("aria-selected") == "true"
+
+
+DROP = """content => {
+  const files = new DataTransfer();
+  files.items.add(new File([Uint8Array.from(content)], 'mine.safetensors'));
+  for (const type of ['dragenter', 'dragover', 'drop'])
+    document.querySelector('#heatmap').dispatchEvent(
+      new DragEvent(type, {dataTransfer: files, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_capture_dropped_anywhere_is_opened(visit, tmp_path):
+    path = save_capture(make_capture(), tmp_path / "mine.safetensors")
+    page = visit()
+    page.evaluate(DROP, list(path.read_bytes()))
+    says(page, ".wb-capture", "own capture: DDIM, 4 steps, 2 samples")
+    assert page.locator(".wb-drop").is_hidden()
 
 
 def test_a_lesson_by_keyboard_and_the_glossary_on_a_narrow_screen(visit):

@@ -12,6 +12,7 @@ import gradio as gr
 from analysis.errors import UserError
 from analysis.progress import Progress, ShouldStop
 from workbench.captures import OpenCapture, keep_file, keep_new, open_file
+from workbench.components.drop import drop
 from workbench.examples import EXAMPLES, example
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
@@ -44,6 +45,8 @@ class Opening:
                     )
                 with gr.Column(min_width=280):
                     self._build_capture(page)
+
+        drop({"upload": "upload", "panel": "opening"})
 
     def _build_examples(self) -> None:
         self.examples: dict[str, Any] = {}
