@@ -87,13 +87,12 @@ def side_by_side(
     handles = [each.handle for each in quantized]
     tally = _Tally(len(quantized))
     camera = _Camera(model.sample_shape, len(quantized), min(watched, samples, batch), steps)
-    done, total = 0, len(list(batches(samples, batch))) * steps
-    for first, count in batches(samples, batch):
+    every = list(batches(samples, batch))
+    tell = _Teller(len(every) * steps, progress, should_stop)
+    for first, count in every:
         step = None
         for step in part_errors(model, handles, spec, first, count, told):
-            done += 1
-            check_stop(should_stop)
-            report(progress, min(done, total), total, f"timestep {step.timestep:g}")
+            tell(f"timestep {step.timestep:g}")
             tally.add(step)
             if first == 0:
                 camera.shoot(step)
@@ -110,6 +109,21 @@ def _check(model: ModelHandle, quantized: Sequence[QuantizedModel]) -> None:
             raise UserError(
                 f"{each.name} was made from another model than {model.name}; quantize this one."
             )
+
+
+@dataclass
+class _Teller:
+    """Says how far the run is, and ends it when it is asked to."""
+
+    total: int
+    progress: Progress | None
+    should_stop: ShouldStop | None
+    done: int = 0
+
+    def __call__(self, text: str) -> None:
+        self.done += 1
+        check_stop(self.should_stop)
+        report(self.progress, min(self.done, self.total), self.total, text)
 
 
 class _Tally:

@@ -20,6 +20,11 @@ LOOK = 0.2  # seconds between looks at a running job
 ASK = 1.0  # seconds between drawings of what it has found so far
 Prepare = Callable[..., Work]  # (session, *values) -> work; `UserError` for bad values
 Live = Callable[[Session], Updates]
+_LONG: dict[str, Any] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
 
 
 class Runner:
@@ -73,14 +78,7 @@ class Runner:
             yield sent({**everything, **self._ended(page, job)})
 
         # The page's own queue decides whose turn it is and can say so; Gradio's must not wait.
-        self.start.click(
-            run,
-            list(inputs),
-            [*page.outputs, *self.outputs, *also],
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        self.start.click(run, list(inputs), [*page.outputs, *self.outputs, *also], **_LONG)
         self.cancel.click(_cancel(page), queue=False, show_progress="hidden")
 
     async def _follow(
