@@ -84,7 +84,7 @@ class SessionStore:
                 session = self._sessions[key] = self._start(key)
             session.used = time.monotonic()
             self._sessions.move_to_end(key)
-            self._evict({key})
+            self._evict({key, *self.busy()})
             if self._keeper is None:
                 self._keeper = threading.Thread(target=self._keep, name="sessions", daemon=True)
                 self._keeper.start()

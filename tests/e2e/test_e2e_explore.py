@@ -86,7 +86,7 @@ def test_a_copied_link_restores_the_selection(visit):
 def test_nonsense_in_the_address_is_said_and_passed_over(visit):
     page = visit("layer=nope&bits=99&t=480&capture=../../etc")
     says(page, "#notice", "The link names a capture that is not here")
-    says(page, "#notice", "The link's layer, bits could not be used with this capture: passed over.")
+    says(page, "#notice", "The link's layer, bits could not be used with this capture")
     says(page, ".wb-bar-step b", "t = 480")
 
 
