@@ -79,7 +79,8 @@ def _middle(out: dict[str, float]) -> str:
 def note(session: Session) -> dict[str, Any]:
     """What Apply would go on from, and what was passed over or had to go."""
     drawn = session.drawn
-    sentences = [drawn.get("passed_over", ""), drawn.get("made_room", "")]
+    passed_over = drawn.get("passed_over", "")
+    sentences = [passed_over and f"Passed over: {passed_over}", drawn.get("made_room", "")]
     blocks = kept_blocks(session, settings_key(session))
     if blocks:
         are = "finished block is" if blocks == 1 else "finished blocks are"
