@@ -23,6 +23,7 @@ from workbench.shell import bar_value, restored
 from workbench.views import cell, shortcuts
 from workbench.views.explore import Explore
 from workbench.views.grid_controls import own_table, says
+from workbench.views.late import Late
 from workbench.views.over_time import calibration_curves, value_table
 from workbench.whatif import Grid
 
@@ -192,6 +193,23 @@ def test_what_speaks_against_two_humps_is_said(bundled):
             assert ("overlap" in text) == (report.ashman_d <= 2)
 
 
+def test_what_may_wait_is_asked_for_only_when_it_has_changed(toy, start):
+    session, late = Session("a", toy, start), Late("explore", ["table"], ["knob"])
+    assert not late.wanted(session)
+    session.selection = clipped(start, -1, 2)  # drawn on the plot: the knobs show the old grid
+    assert late.wanted(session)
+    late._note(session)
+    assert not late.wanted(session)
+    session.selection = replace(session.selection, layer="mid.linear")  # has the grid of all
+    assert late.wanted(session)
+    late.turned(lambda session, bits: None)(session, 4)
+    assert not late.wanted(session)
+    late._unfold(session)
+    assert late.wanted(session)
+    late._fold(session)
+    assert not late.wanted(session)
+
+
 @pytest.fixture
 def page(toy, tmp_path):
     """A page without a browser: its parts are names."""
@@ -201,6 +219,7 @@ def page(toy, tmp_path):
     for name in ("own", "each", "stat", "kind", "scope", "log", "find"):
         setattr(view, name, name)
     view.grid = SimpleNamespace(paint=lambda opened, selection: {})
+    view.late = SimpleNamespace(wanted=lambda session: False)
     store = SessionStore(lambda key: Session(key, toy, first_selection(toy)))
     page = Page(Settings(runs=tmp_path), store, [view])
     page.bar, page.notice, page.tabs, page.bar_value = "bar", "notice", "tabs", bar_value

@@ -1,4 +1,4 @@
-// props.value = {title, text, items}; see facts.py.
+// props.value = {title, text, items, late}; see facts.py.
 const [heading, sentence, list] = element.querySelectorAll('h3, p, dl');
 
 function make(tag, text, kind) {
@@ -25,6 +25,7 @@ function draw() {
   sentence.hidden = !value.text;
   list.replaceChildren(...(value.items || []).map(tile));
   element.dataset.rev = Number(element.dataset.rev || 0) + 1;
+  if (value.late) trigger('late', {index: 0, value: null});
 }
 
 watch('value', draw);

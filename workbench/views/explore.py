@@ -22,6 +22,7 @@ from workbench.session import Session
 from workbench.statistics import STATISTICS
 from workbench.views import cell, grid_controls
 from workbench.views.grid_controls import ESTIMATOR_TITLES, GridControls
+from workbench.views.late import Late
 
 KIND_TITLES = {"all": "All", "conv": "Convolutions", "linear": "Linear", "attention": "Attention"}
 CONTROLS = ("stat", "kind", "scope", "log", "find")
@@ -48,10 +49,11 @@ class Explore:
             self.over_time = table(elem_id="layer-numbers")
             self.each = table(elem_id="channel-numbers")
             self.own = table(elem_id="own-grids")
-        cells = [self.facts, self.histogram, self.channels, self.numbers, self.over_time]
-        self.detail = [*cells, self.each, *self.grid.outputs, self.own]
+        self.detail = [self.facts, self.histogram, self.channels, self.grid.says]
         self.controls = [getattr(self, name) for name in CONTROLS]
-        self.rest = [self.explanation, self.map, *self.controls]
+        tables = [self.numbers, self.over_time, self.each, self.own]
+        self.late = Late(self.name, tables, self.grid.knobs)
+        self.rest = [self.explanation, self.map, *self.controls, *tables, *self.grid.knobs]
 
     def _build_map(self) -> None:
         with gr.Row():
@@ -81,7 +83,7 @@ class Explore:
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
-        overview = [*self.detail, self.explanation, self.map]
+        overview = [*self.detail, self.explanation, self.map, *self.grid.knobs]
         for name in CONTROLS[:-1]:
             control = getattr(self, name)
             page.on(control.input, setting(name), [control], overview)
@@ -90,8 +92,8 @@ class Explore:
         page.on_part(self.own.select, _choose_layer, self.detail)
         page.on_part(self.histogram.drag, _drag, [self.facts, self.histogram])
         page.on_part(self.histogram.clip, _clip, overview)
-        self.grid.wire(page, overview)
-        page.on(self.tables.expand, _open_tables, [], [self.each])
+        self.grid.wire(page, self.late, overview)
+        self.late.wire(page, self.tables, self.facts)
 
     def paint(self, session: Session) -> Updates:
         """The selected cell, and the heatmap if it has changed."""
@@ -99,13 +101,17 @@ class Explore:
         stats = opened.capture[selection.layer].at(selection.step)
         ends = cell.ends(opened, selection)
         levels, window = cell.levels(selection, ends), cell.window(opened, selection)
+        dragging = session.drawn.pop("dragging", False)
         drawn = {
-            self.facts: cell.facts(opened, selection, levels),
+            self.facts: {
+                **cell.facts(opened, selection, levels),
+                "late": self.late.wanted(session) and not dragging,
+            },
             self.histogram: histogram(
                 stats, levels, window, selection.log, ends, selection.grid.symmetric
             ),
         }
-        if session.drawn.pop("dragging", False):
+        if dragging:
             return drawn
         return {
             **drawn,
@@ -116,14 +122,8 @@ class Explore:
             self.numbers: cell.table(opened, selection),
             self.over_time: cell.time_table(opened, selection),
             self.own: grid_controls.own_table(opened, selection),
-            **self._paint_channels(session),
+            self.each: cell.channel_table(opened, selection),
         }
-
-    def _paint_channels(self, session: Session) -> Updates:
-        # Hundreds of rows would slow down every click: they wait until somebody looks at tables.
-        if not session.drawn.get("tables"):
-            return {}
-        return {self.each: cell.channel_table(session.opened, session.selection)}
 
     def _paint_map(self, session: Session) -> Updates:
         selection, opened = session.selection, session.opened
@@ -187,10 +187,6 @@ def _choose_layer(session: Session, layer: Any, index: Any) -> None:
     if layer not in session.opened.names:
         raise NothingToDo
     session.selection = replace(session.selection, layer=layer)
-
-
-def _open_tables(session: Session) -> None:
-    session.drawn["tables"] = True
 
 
 def _clip(session: Session, value: Any, index: Any) -> None:

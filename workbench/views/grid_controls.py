@@ -17,6 +17,7 @@ from workbench.page import NothingToDo, Page, Updates
 from workbench.page import setting as plain_setting
 from workbench.selection import Selection
 from workbench.session import Session
+from workbench.views.late import Late
 from workbench.whatif import Grid, range_of
 
 ESTIMATOR_TITLES = {
@@ -64,17 +65,18 @@ class GridControls:
             )
 
     @property
-    def outputs(self) -> list[Any]:
-        """What follows the selected layer."""
-        return [*(getattr(self, name) for name in GRID), self.applies, self.says]
+    def knobs(self) -> list[Any]:
+        """What shows the selected layer's grid."""
+        return [*(getattr(self, name) for name in GRID), self.applies]
 
-    def wire(self, page: Page, overview: list[Any]) -> None:
+    def wire(self, page: Page, late: Late, overview: list[Any]) -> None:
         """Connect the knobs; `overview` is repainted."""
         for name in GRID:
             control = getattr(self, name)
-            page.on(control.input, setting(name), [control], overview)
-        page.on(self.applies.input, plain_setting("applies"), [self.applies], self.outputs)
-        page.on(self.reset.click, _reset, [], overview)
+            page.on(control.input, late.turned(setting(name)), [control], overview)
+        applies = late.turned(plain_setting("applies"))
+        page.on(self.applies.input, applies, [self.applies], [self.says, *self.knobs])
+        page.on(self.reset.click, late.turned(_reset), [], overview)
 
     def paint(self, opened: OpenCapture, selection: Selection) -> Updates:
         """The grid of the selected layer, and what all grids together come to."""

@@ -20,6 +20,7 @@ from workbench.selection import Selection
 from workbench.session import Session
 from workbench.statistics import Grid, quantiles, range_drift
 from workbench.views.grid_controls import ESTIMATOR_TITLES
+from workbench.views.late import Late
 from workbench.whatif import range_of
 
 TITLES = {
@@ -69,13 +70,13 @@ class OverTime:
                         self.log = gr.Checkbox(label="Logarithmic count")
                 self.says = facts(elem_id="calibration-says")
                 self.error = plot(elem_id="calibration-error", min_height=330)
-        with gr.Accordion("The same numbers as tables", open=False):
+        with gr.Accordion("The same numbers as tables", open=False) as self.tables:
             self.numbers = table(elem_id="time-numbers")
             self.values = table(elem_id="time-values")
-        drawn = [self.facts, self.reading, self.moving, self.says, self.error]
-        grid = [getattr(self, name) for name in GRID]
-        self.detail = [*drawn, self.numbers, self.values, *grid]
-        self.rest = [self.plot, self.log]
+        self.detail = [self.facts, self.reading, self.moving, self.says, self.error]
+        self.knobs, tables = [getattr(self, n) for n in GRID], [self.numbers, self.values]
+        self.late = Late(self.name, tables, self.knobs)
+        self.rest = [self.plot, self.log, *tables, *self.knobs]
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
@@ -84,7 +85,9 @@ class OverTime:
             page.on(control.input, setting(name), [control], self.detail)
         for name in GRID:
             control = getattr(self, name)
-            page.on(control.input, grid_setting(name), [control], self.detail)
+            turned = self.late.turned(grid_setting(name))
+            page.on(control.input, turned, [control], [*self.detail, *self.knobs])
+        self.late.wire(page, self.tables, self.facts)
 
     def paint(self, session: Session) -> Updates:
         """The selected layer."""
@@ -97,7 +100,10 @@ class OverTime:
             **{getattr(self, name): getattr(selection.grid, name) for name in GRID},
             self.plot: selection.plot,
             self.log: selection.log,
-            self.facts: drift_facts(selection.layer, stats, timesteps),
+            self.facts: {
+                **drift_facts(selection.layer, stats, timesteps),
+                "late": self.late.wanted(session),
+            },
             self.reading: {"text": READING[selection.plot]},
             self.moving: draw(stats, timesteps, selection.step, selection.log),
             self.says: curves_say(curves, timesteps, selection),

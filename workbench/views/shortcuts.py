@@ -18,6 +18,7 @@ from workbench.selection import Selection
 from workbench.session import Session
 from workbench.statistics import quantiles
 from workbench.views.cell import SHARES
+from workbench.views.late import Late
 
 PARTS = (0, 50, 100)  # percent of the channels
 NONE = {
@@ -55,17 +56,19 @@ class Shortcuts:
                 gr.Markdown("#### The weight slices that meet them", elem_classes="wb-small")
                 self.weights = plot(elem_id="weight-halves", min_height=300)
                 self.slices = facts(elem_id="weights-say")
-        with gr.Accordion("The same numbers as tables", open=False):
+        with gr.Accordion("The same numbers as tables", open=False) as self.tables:
             self.values = table(elem_id="half-numbers")
             self.numbers = table(elem_id="shortcut-numbers")
         self.plots = [self.halves, self.reaches, self.inputs, self.weights, self.whole]
-        self.detail = [self.table, self.facts, *self.plots, self.slices, self.values, self.numbers]
-        self.rest = [self.log]
+        self.detail = [self.table, self.facts, *self.plots, self.slices]
+        self.late = Late(self.name, [self.values, self.numbers], [])
+        self.rest = [self.log, *self.late.tables]
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
         page.on(self.log.input, setting("log"), [self.log], self.detail)
         page.on_part(self.table.select, _choose, self.detail)
+        self.late.wire(page, self.tables, self.facts)
 
     def paint(self, session: Session) -> Updates:
         """The table of all shortcuts, and the chosen one."""
@@ -73,7 +76,8 @@ class Shortcuts:
         reports = reports_at(opened, selection.step)
         report = chosen(reports, selection)
         if report is None:
-            return {**dict.fromkeys(self.detail), self.facts: NONE, self.log: selection.log}
+            empty = dict.fromkeys([*self.detail, *self.late.tables])
+            return {**empty, self.facts: NONE, self.log: selection.log}
         h, skip = (
             opened.capture[f"{report.layer}#{tap}"].at(selection.step) for tap in ("h", "skip")
         )
@@ -83,7 +87,7 @@ class Shortcuts:
         return {
             self.log: selection.log,
             self.table: report_table(reports, report.layer),
-            self.facts: verdict(report, narrow),
+            self.facts: {**verdict(report, narrow), "late": self.late.wanted(session)},
             self.halves: halves(h, skip, selection.log),
             self.reaches: reaches(h, skip),
             self.inputs: gains(inputs, "halves of the input"),
