@@ -97,8 +97,9 @@ LESSONS.register("samples")(
                 "space of many dimensions; here it is flattened. The faint points are runs that "
                 "are in no set. Coverage is the share of them that have a calibration sample "
                 "nearby: at full coverage nothing comes as a surprise.",
-                "Click the rows of the table of drawn sets. Where are the samples of “One "
-                "timestep only”, and which faint points are far from all of them?",
+                "Where are the samples of “One timestep only”, and which faint points are far from "
+                "all of them? The table above the plot tells every set's coverage. (If nothing is "
+                "drawn yet, go back one step and press Draw.)",
                 at="scatter",
                 select={**DRAWN, "t": "480", "tab": "calibration"},
             ),
