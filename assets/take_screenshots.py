@@ -40,6 +40,7 @@ def main() -> None:
             page = opened(browser, f"{address}/?__theme={theme}", width)
             page.wait_for_selector("#histogram .plot[data-rev]")
             photograph(page, args.out / f"{name}.png")
+        photograph_lesson(browser, address, args.out)
         browser.close()
 
 
@@ -63,6 +64,21 @@ def walk_through(browser: Any, address: str, plan: str, out: Path) -> None:
     page.click("#run-compare")
     page.wait_for_selector("#divergence .plot[data-rev]", timeout=LONG)
     photograph(page, out / "compare.png")
+
+
+def photograph_lesson(browser: Any, address: str, out: Path) -> None:
+    """A lesson that points at a plot, as the window shows it."""
+    page = opened(browser, f"{address}/?__theme=light", 1280)
+    page.wait_for_selector("#histogram .plot[data-rev]")
+    page.click(".wb-guide-open")
+    page.click("[data-lesson=one-timestep]")
+    for part in ("heatmap", "histogram", "over-time", "calibration-error"):
+        page.wait_for_selector(f"#{part}.wb-look")
+        if part != "calibration-error":
+            page.click(".wb-next")
+    page.wait_for_timeout(1000)  # it scrolls there smoothly
+    page.screenshot(path=out / "lesson.png")
+    print(out / "lesson.png")
 
 
 def opened(browser: Any, address: str, width: int) -> Any:
