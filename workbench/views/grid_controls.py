@@ -10,7 +10,6 @@ import numpy as np
 
 from workbench.captures import OpenCapture
 from workbench.components import facts
-from workbench.figures.heatmap import shortened
 from workbench.figures.style import UNITS, number
 from workbench.grids import BITS, ESTIMATORS, LEAST_KEPT, setting
 from workbench.page import NothingToDo, Page, Updates
@@ -111,7 +110,7 @@ def says(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
                 f"Worst at t = {t:g}",
                 number(float(at_step[worst])),
                 "dB",
-                shortened(opened.names[worst], 28),
+                opened.names[worst],
             ),
             _tile(
                 f"Cells below {TOO_NOISY:g} dB",
