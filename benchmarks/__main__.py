@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.capture_cost import capture_memory, capture_time
+from benchmarks.int8 import int8
 from benchmarks.page import page
 from benchmarks.reconstruction import reconstruction
 from benchmarks.simulation import simulation
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "simulation": simulation,
     "reconstruction": reconstruction,
     "what_if": what_if,
+    "int8": int8,
     "page": page,
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from analysis.commands.options import Device, Guidance, Json, Out, Prompt, Scheduler, Seed, Steps
-from analysis.console import number, progress_bar, say
+from analysis.console import number, progress_bar, say, table
 from analysis.runs import find_run, new_run, write_manifest
 
 
@@ -21,12 +21,17 @@ def compare(
     scheduler: Scheduler = None,
     prompt: Prompt = None,
     guidance: Guidance = None,
+    backend: Annotated[
+        str | None, typer.Option(help="openvino or onnxruntime: run the exported model there.")
+    ] = None,
+    bf16: Annotated[bool, typer.Option(help="With --backend: bfloat16 for the rest.")] = False,
     device: Device = "auto",
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Sample float and quantized from the same noise."""
     import analysis
+    from analysis.errors import UserError
     from analysis.pictures import save_pictures
     from analysis.quant.store import float_model_name
 
@@ -34,22 +39,57 @@ def compare(
     folder = None if out is None else new_run("compare", out)
     handle = analysis.load_model(model or float_model_name(run), device)
     loaded = analysis.load_quantized(run, handle)
+    told = (samples, steps, seed, scheduler, prompt, guidance)
+    if bf16 and backend is None:
+        raise UserError("--bf16 belongs to --backend; add one, or leave it out.")
     with progress_bar("compare") as progress:
-        done = analysis.compare(
-            handle, loaded, samples, steps, seed, scheduler, prompt, guidance, progress=progress
-        )
-    values = {"quantized": str(run), **done.values}
+        real: dict[str, Any] = {}
+        if backend is None:
+            done = analysis.compare(handle, loaded, *told, progress=progress)
+        else:
+            done, real = _in_backend(handle, loaded, backend, bf16, told, progress)
+    values = {"quantized": str(run), **done.values, **real}
     if folder is not None:
         save_pictures(done, folder)
         write_manifest(folder, "compare", {**asdict(done.spec), "quantized": str(run)})
         values["run"] = str(folder)
-    n = f"N = {samples}, {steps} steps"
-    lines = [
+    say(values, as_json, _lines(values, backend) + (_real_lines(real) if real else []))
+
+
+def _lines(values: dict[str, Any], backend: str | None) -> list[str]:
+    n = f"N = {values['samples']}, {values['steps']} steps"
+    return [
         f"PSNR {number(values['psnr_db'], 'dB')}, SSIM {number(values['ssim'], digits=3)}, "
         f"SQNR {number(values['sqnr_db'], 'dB')} ({n})",
         f"Frechet distance to the data ({n}): float {number(values['frechet_float'])}, "
         f"quantized {number(values['frechet_quantized'])}",
-        f"float {number(values['seconds_float'], 's')}, simulated quantization "
-        f"{number(values['seconds_quantized'], 's')}",
+        f"float {number(values['seconds_float'], 's')}, "
+        f"{backend or 'simulated quantization'} {number(values['seconds_quantized'], 's')}",
     ]
-    say(values, as_json, lines)
+
+
+def _in_backend(
+    handle: Any, loaded: Any, backend: str, bf16: bool, told: tuple[Any, ...], progress: Any
+) -> tuple[Any, dict[str, Any]]:
+    from analysis.backends import BackendOptions
+    from analysis.backends.compare import compare_real
+
+    options = BackendOptions(bfloat16=bf16)
+    samples, steps, *rest = told
+    done = compare_real(
+        handle, loaded, backend, samples, steps, *rest, options=options, progress=progress
+    )
+    return done.comparison, dict(done.values)
+
+
+def _real_lines(real: dict[str, Any]) -> list[str]:
+    rows = [["layer", "ran in", "remark"]]
+    rows += [[r["name"], r["ran"] or "-", r["why"]] for r in real["layers"]]
+    lines = [
+        f"PSNR to the simulated model {number(real['psnr_simulated_db'], 'dB')}, simulated in "
+        f"{number(real['seconds_simulated'], 's')}, {real['bytes'] / 1e6:.2f} MB as ONNX",
+    ]
+    if real["work"]:
+        shares = ", ".join(f"{name} {100 * part:.0f} %" for name, part in real["work"].items())
+        lines.append(f"time of a step: {shares}")
+    return [*lines, *real["notes"], *table(rows)]

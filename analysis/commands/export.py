@@ -13,7 +13,7 @@ from analysis.runs import find_run, new_run, write_manifest
 
 def export(
     quantized: Annotated[str, typer.Option(help="A quantized run.")],
-    format: Annotated[str, typer.Option(help="safetensors or report.")] = "safetensors",
+    format: Annotated[str, typer.Option(help="safetensors, onnx or report.")] = "safetensors",
     samples: Annotated[int, typer.Option(help="Samples that the report shows.")] = 16,
     steps: Steps = 50,
     seed: Seed = 0,

@@ -50,6 +50,9 @@ def quantize(
     override: Annotated[
         list[str] | None, typer.Option(help="Bits of some layers, GLOB=W8A8.")
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="int8: options for a plan that integer kernels can take.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     out: Out = None,
@@ -62,6 +65,10 @@ def quantize(
 
     run = new_run("quantize", out, f"{method}-{plan}")
     options: dict[str, Any] = {k: literal(v) for k, v in pairs(option, "--set")}
+    if profile is not None:
+        from analysis.int8 import profile_options
+
+        options = profile_options(profile) | options
     if override:
         options["overrides"] = dict(pairs(override, "--override"))
     calibrated_on = None if calibration is None else load_calibrated_on(calibration)
