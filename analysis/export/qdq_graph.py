@@ -115,8 +115,9 @@ def _check_operators(model: Any) -> None:
     for node in model.graph.node:
         if node.domain not in ("", DOMAIN):
             place = node.name.strip("/").removeprefix("denoiser/").rpartition("/")[0]
+            where = place.replace("/", ".") or "the denoiser"
             raise UserError(
-                f"{node.domain.rpartition('.')[2]}::{node.op_type} in {place.replace('/', '.') or 'the denoiser'} "
+                f"{node.domain.rpartition('.')[2]}::{node.op_type} in {where} "
                 f"cannot be exported: ONNX opset {OPSET} has no such operator; replace it by one "
                 "that it has."
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from analysis.calibration.statistics import calibration_statistics
@@ -20,6 +20,7 @@ from analysis.quant.plan import QuantPlan
 from analysis.quant.ranges import ESTIMATORS
 
 TITLE = "EDA-DM"
+PLAIN: dict[str, Any] = {"input_drop": 0.0, "act_drop": 0.0, "weight_lr": 2e-2, "regularizer": 0.01}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,9 @@ class EdaDmConfig(SetOptions):
     )
     iterations: int = option(5_000, "Iterations a block", range=(0, 10**6))
     last_iterations: int | None = option(
-        None, "Iterations for the last layer; none: as for a block", range=(0, 10**6)
+        None,
+        "Iterations of plain AdaRound for the last layer; none: it learns as a block does",
+        range=(0, 10**6),
     )
     adaround: bool = option(True, "Learn whether each weight is rounded up or down")
     act_scales: bool = option(True, "Learn activation scales with the weights")
@@ -83,12 +86,15 @@ def eda_dm(
 
 
 def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
-    """Fine-grained block reconstruction with QDrop."""
+    """Fine-grained block reconstruction with QDrop.
+
+    Given `last_iterations`, the last layer learns by plain AdaRound. QDrop would show it half of
+    the shift that has gathered before it, and that layer alone can take it out of the prediction.
+    """
     few = plan.base.weight.bits <= 4
-    return Phase(
+    phase = Phase(
         name="blocks",
         iterations=config.iterations,
-        last_iterations=config.last_iterations,
         weights=config.adaround,
         scales=config.act_scales,
         batch=config.batch,
@@ -99,6 +105,10 @@ def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
         input_drop=config.drop,
         act_drop=config.drop,
     )
+    if config.last_iterations is None:
+        return phase
+    last = replace(phase, iterations=config.last_iterations, **PLAIN)
+    return replace(phase, last=last)
 
 
 METHODS.register("eda-dm")(
@@ -112,7 +122,14 @@ METHODS.register("eda-dm")(
         learns=True,
         presets={
             "instant": {"calibration_size": 64, "calibration_steps": 10, "iterations": 0},
-            "fast": {"iterations": 200, "last_iterations": 1000, "batch": 16, "scale_lr": 1e-5},
+            "fast": {
+                "iterations": 300,
+                "last_iterations": 1000,
+                "batch": 8,
+                "weight_lr": 0.2,
+                "scale_lr": 1e-5,
+                "drop": 0.2,
+            },
             "paper": {"calibration_size": 1024, "calibration_steps": 100, "shared_runs": False},
         },
         parts={

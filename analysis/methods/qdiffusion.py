@@ -85,14 +85,15 @@ def q_diffusion(
 
 def weight_phase(config: QDiffusionConfig) -> Phase:
     """AdaRound of a block's weights, activations in float."""
-    return Phase(
+    phase = Phase(
         name="weights",
         iterations=config.weight_iterations,
-        last_iterations=config.last_iterations,
         batch=config.batch,
         weight_lr=config.weight_lr,
         regularizer=config.regularizer,
     )
+    last = config.last_iterations
+    return phase if last is None else replace(phase, last=replace(phase, iterations=last))
 
 
 def scale_phase(config: QDiffusionConfig) -> Phase:
@@ -141,7 +142,7 @@ METHODS.register("q-diffusion")(
                 "act_iterations": 0,
             },
             "fast": {
-                "weight_iterations": 200,
+                "weight_iterations": 300,
                 "act_iterations": 50,
                 "last_iterations": 1000,
                 "batch": 16,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,6 @@ class Phase:
 
     name: str
     iterations: int
-    last_iterations: int | None = None  # of the last unit; none: as many as the others
     weights: bool = True  # learn roundings
     scales: bool = False  # learn activation scales
     batch: int = 32
@@ -28,11 +27,7 @@ class Phase:
     alpha: float = 0.0
     input_drop: float = 0.0  # share of input elements that are the float model's (QDrop)
     act_drop: float = 0.0  # share of activations that are left unquantized (QDrop)
-
-    def of_last_unit(self) -> Phase:
-        """The same with the last unit's number of iterations."""
-        last = self.last_iterations
-        return self if last is None else replace(self, iterations=last)
+    last: Phase | None = None  # how the last unit learns; none: as the others
 
 
 @dataclass(frozen=True)

@@ -113,9 +113,8 @@ class _Walk:
         """Let one unit learn, or take what it has learned before."""
         check_stop(self.should_stop)
         phase = self._phase_of(name)
-        twin = learnable(
-            quantized, self._to_round(floating, quantized), self.phase.scales, self.phase.act_drop
-        )
+        weights = self._to_round(floating, quantized)
+        twin = learnable(quantized, weights, phase.scales, phase.act_drop)
         learns = bool(roundings(twin) or scales(twin))
         kept = self.finished.load(self.phase.name, name) if self.finished and learns else None
         if kept is not None:
@@ -146,7 +145,7 @@ class _Walk:
             self.finished.save(phase.name, name, twin, losses)
 
     def _phase_of(self, unit: str) -> Phase:
-        return self.phase.of_last_unit() if unit == self.units[-1] else self.phase
+        return self.phase.last or self.phase if unit == self.units[-1] else self.phase
 
     def _run(
         self,

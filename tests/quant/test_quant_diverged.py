@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
@@ -61,7 +63,8 @@ def test_a_loss_that_is_no_number_counts_as_diverged(model, drawn):
 def test_the_last_layer_has_its_own_number_of_iterations(model, drawn):
     grids, _ = estimate_qparams(model, QuantPlan.parse("W4A32"), {})
     heard, told = [], []
-    phase = Phase(name="weights", iterations=2, last_iterations=7, batch=4)
+    phase = Phase(name="weights", iterations=2, batch=4)
+    phase = replace(phase, last=replace(phase, iterations=7))
     reconstruct(
         model,
         grids,

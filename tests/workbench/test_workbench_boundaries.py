@@ -24,7 +24,6 @@ FIGURES = "\n".join(
         "heatmap",
         "histogram",
         "learning",
-        "learning",
         "over_time",
         "pareto",
         "results",
