@@ -49,6 +49,7 @@ def build_report(model: QuantizedModel, comparison: Comparison) -> str:
     )
     parts = [head, _pictures(comparison), _divergence(comparison), _layers(model)]
     parts += [_losses(model)] if model.losses else []
+    parts += [_notes(model)] if model.notes else []
     parts += [_skipped(model)] if model.skipped else []
     return page(title, [*parts, _settings(model), _sampling(comparison), _versions(), _words()])
 
@@ -151,6 +152,10 @@ def _losses(model: QuantizedModel) -> str:
             table("Losses", ["Phase", "Block", "First", "Last"], rows),
         ),
     )
+
+
+def _notes(model: QuantizedModel) -> str:
+    return section("What the method could not do", *map(paragraph, model.notes))
 
 
 def _skipped(model: QuantizedModel) -> str:

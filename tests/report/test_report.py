@@ -115,6 +115,14 @@ def test_names_with_markup_stay_text(quantized, comparison):
     assert "<" not in document.figures[1]["data"][0]["text"][0]
 
 
+def test_what_the_method_could_not_do_is_told(quantized, comparison, document):
+    note = f"{HOSTILE} keeps its rounded start: in blocks its loss is not finite."
+    told = Document(build_report(replace(quantized, notes=(note,)), comparison))
+    assert note in told.words
+    assert "What the method could not do" in told.words
+    assert "What the method could not do" not in document.words
+
+
 def test_infinite_and_missing_numbers_are_gaps(quantized):
     rows = [LayerRow("a", 4, 8, np.inf), LayerRow("b", 4, 8, None), LayerRow("c", 4, 8, 3.0)]
     assert figures.layers(rows)["data"][0]["y"] == [3.0]

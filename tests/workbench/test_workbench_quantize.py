@@ -24,6 +24,7 @@ from workbench.selection import Selection, first_selection
 from workbench.session import Session
 from workbench.variants import Variant
 from workbench.views import applying as view
+from workbench.views import quantize_says as say
 from workbench.views.layers import clear, keep_worst, layer_table, ranked, set_bits
 
 
@@ -177,6 +178,33 @@ def test_a_cancel_while_measuring_loses_no_model(ddpm, ddpm_capture):
     second = visitor.variants[-1]
     assert set(second.predicted) == set(opened.names)
     assert set(second.errors) == {layer.name for layer in opened.layers if "#" not in layer.name}
+
+
+def made(**told) -> SimpleNamespace:
+    """As much of a quantized model as the page speaks of."""
+    plan = QuantPlan.parse("W4A8")
+    told = {"notes": (), "skipped": {}, **told}
+    return SimpleNamespace(plan=plan, method="eda-dm", size_bytes=1, float_size_bytes=8, **told)
+
+
+def test_notes_of_the_method_and_reasons_of_layers_stand_below_the_result(session):
+    note = "The split does not apply: this model concatenates no shortcut."
+    session.quantized = made(notes=(note,), skipped={"conv_in": "it took no part"})
+    session.variants = [Variant(1, "W4A8", "toy", None, session.quantized)]
+    shown = say.result(session)
+    assert shown["notes"] == [note, "conv_in: it took no part."]
+    assert "1 layer stayed (partly) float." in shown["text"]
+
+
+def test_many_reasons_are_cut_and_their_number_is_said():
+    told = say.remarks(made(notes=("n",), skipped={f"layer{i}": "why" for i in range(7)}))
+    assert told[1:] == [
+        "layer0: why.",
+        "layer1: why.",
+        "layer2: why.",
+        "4 more layers stayed (partly) float.",
+    ]
+    assert say.remarks(made()) == []
 
 
 def test_layers_are_predicted_as_the_library_predicts_each(session):

@@ -1,5 +1,5 @@
-// props.value = {title, text, items, late}; see facts.py.
-const [heading, sentence, list] = element.querySelectorAll('h3, p, dl');
+// props.value = {title, text, items, notes, late}; see facts.py.
+const [heading, sentence, list, remarks] = element.querySelectorAll('h3, p, dl, ul');
 
 function make(tag, text, kind) {
   const made = document.createElement(tag);
@@ -24,6 +24,8 @@ function draw() {
   sentence.textContent = value.text || '';
   sentence.hidden = !value.text;
   list.replaceChildren(...(value.items || []).map(tile));
+  remarks.replaceChildren(...(value.notes || []).map(text => make('li', text)));
+  remarks.hidden = !remarks.children.length;
   element.dataset.rev = Number(element.dataset.rev || 0) + 1;
   if (value.late) trigger('late', {index: 0, value: null});
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from workbench.components.part import part
 
-# A heading, a sentence, and tiles: {title, text, items: [{name, value, unit, note}]}. With `late`
-# it fires an event of that name once it is drawn: what may wait is painted then.
-facts = part('<div class="wb-facts"><h3></h3><p></p><dl></dl></div>', "facts.js")
+# A heading, a sentence, tiles, remarks: {title, text, items: [{name, value, unit, note}], notes}.
+# With `late` it fires an event of that name once it is drawn: what may wait is painted then.
+facts = part('<div class="wb-facts"><h3></h3><p></p><dl></dl><ul></ul></div>', "facts.js")
 
 # One sentence for the visitor: {text, kind: "error" or "info"}; `None` clears it.
 notice = part('<div class="wb-notice" role="status" aria-live="assertive"></div>', "notice.js")

@@ -19,6 +19,7 @@ from workbench.session import Session
 from workbench.variants import applied
 
 MEGABYTE = 1e6
+MOST_SKIPPED = 3  # layers whose reasons are told
 LOADING = {"title": "Loading the methods …", "text": "Their defaults decide what is predicted."}
 
 
@@ -58,7 +59,8 @@ def result(session: Session) -> dict[str, Any]:
     text += f", {own} layer{'s' if own > 1 else ''} with bits of their own" if own else ""
     text += ". Open Compare to see its pictures."
     if quantized.skipped:
-        text += f" {len(quantized.skipped)} layers stayed (partly) float."
+        some = len(quantized.skipped)
+        text += f" {some} layer{'s' if some > 1 else ''} stayed (partly) float."
     return {
         "title": f"Quantized model: {quantized.method}, {quantized.plan.text}",
         "text": f"{text} Every layer was measured on the float model's own activations: the "
@@ -69,7 +71,16 @@ def result(session: Session) -> dict[str, Any]:
             tile("Middle layer, output", _middle(out), "dB"),
             tile("Worst layer, output", number(out[worst]) if out else "n/a", "dB", worst),
         ],
+        "notes": remarks(quantized),
     }
+
+
+def remarks(quantized: Any) -> list[str]:
+    """What the method could not do, and the first layers that stayed float with their reasons."""
+    skipped = [f"{name}: {reason}." for name, reason in quantized.skipped.items()]
+    more = len(skipped) - MOST_SKIPPED
+    rest = [f"{more} more layers stayed (partly) float."] if more > 0 else []
+    return [*quantized.notes, *skipped[:MOST_SKIPPED], *rest]
 
 
 def _middle(out: dict[str, float]) -> str:
