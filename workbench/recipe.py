@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from glob import escape
 from typing import Any
@@ -11,10 +12,12 @@ from analysis.commands.text import literal
 from analysis.errors import UserError
 from analysis.quant.plan import QuantPlan
 from workbench.heavy import load_heavy
-from workbench.selection import Selection
+from workbench.selection import PLAN_BITS, Selection
 from workbench.session import Session
 
+MOST_ADDRESS = 20_000  # characters of an address that single layers may take
 PLAIN = ("rtn", "instant", "", "")  # method, preset, without, options
+ONE_LAYER = frozenset(f"W{weight}A{act}" for weight in PLAN_BITS for act in PLAN_BITS)
 
 
 def is_plain(selection: Selection) -> bool:
@@ -81,6 +84,33 @@ def overrides_of(session: Session) -> dict[str, str]:
     """Bits of single layers as `quantize` takes them; layers of other captures left out."""
     names = set(session.opened.names)
     return {escape(name): text for name, text in session.overrides.items() if name in names}
+
+
+def overrides_text(overrides: Mapping[str, str], layers: Collection[str]) -> str:
+    """Bits of these layers as an address holds them; nothing where they would not fit into one."""
+    by_plan: dict[str, list[str]] = {}
+    for name, plan in overrides.items():
+        if name in layers:
+            by_plan.setdefault(plan, []).append(name)
+    text = json.dumps(by_plan, separators=(",", ":"), ensure_ascii=False) if by_plan else ""
+    return text if len(text) <= MOST_ADDRESS else ""
+
+
+def read_overrides(text: str, layers: Collection[str]) -> dict[str, str]:
+    """What `overrides_text` wrote.
+
+    Raises:
+        ValueError: when it is something else, or names a layer that is not among `layers`.
+    """
+    try:
+        by_plan = json.loads(text or "{}")
+        pairs = [(name, plan) for plan, names in by_plan.items() for name in names]
+        wrong = [name for name, plan in pairs if name not in layers or plan not in ONE_LAYER]
+    except (AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if wrong or len(dict(pairs)) < len(pairs):
+        raise ValueError("a layer or a plan that is none, or a layer twice")
+    return dict(pairs)
 
 
 def title_of(selection: Selection, overrides: int, method_title: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
 
@@ -18,6 +18,7 @@ from workbench.components import PLOTLY_JS, notice, selection_bar
 from workbench.examples import find_any
 from workbench.figures.heatmap import block_of
 from workbench.page import READ, NothingToDo, Page, Settings, Updates, View, sent
+from workbench.recipe import overrides_text, read_overrides
 from workbench.selection import TABS, first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
 from workbench.views.calibration import Calibration
@@ -34,6 +35,7 @@ from workbench.views.taking import Taking
 
 STYLE = Path(__file__).parents[1] / "assets" / "css" / "workbench.css"
 APPEARING = 5.0  # seconds in which a page may report its first tab
+LAYER_BITS = "layer_bits"  # in the address: layers with bits of their own
 TITLE = "Diffusion quantization workbench"
 
 
@@ -141,6 +143,11 @@ def restored(
     except UserError as error:
         problems.append(str(error))
     session.selection, nonsense = from_query(query, session.opened)
+    try:
+        session.overrides = read_overrides(query.get(LAYER_BITS, ""), session.opened.names)
+    except ValueError:
+        session.overrides = {}
+        nonsense.append(LAYER_BITS)
     if nonsense:
         named = ", ".join(nonsense)
         problems.append(f"The link's {named} could not be used with this capture: passed over.")
@@ -186,10 +193,17 @@ def bar_value(session: Session, whole: bool) -> dict[str, Any]:
         "step": selection.step,
         "plan": selection.plan,
         "tab": selection.tab,
-        "query": to_query(selection, opened),
+        "query": address_of(session),
         "says": says(opened, selection),
     }
     return {**value, **_choices(opened)} if whole else value
+
+
+def address_of(session: Session) -> str:
+    """All that a copied link restores: the selection, and the layers with bits of their own."""
+    query = to_query(session.selection, session.opened)
+    alone = overrides_text(session.overrides, session.opened.names)
+    return f"{query}&{urlencode({LAYER_BITS: alone})}" if alone else query
 
 
 def _choices(opened: OpenCapture) -> dict[str, Any]:

@@ -237,6 +237,16 @@ def test_another_captures_layer_is_said_and_passed_over(page, toy):
     assert painted["bar"]["answer"] == 7
 
 
+def test_a_link_sets_the_bits_of_single_layers_and_going_back_takes_them(page, toy):
+    session = page.store.get("a")
+    painted = restored(page, session, {"capture": toy.key, "layer_bits": '{"W8A8":["conv_in"]}'})
+    assert session.overrides == {"conv_in": "W8A8"}
+    assert "layer_bits=" in painted["bar"]["query"]
+    painted = restored(page, session, {"capture": toy.key, "layer_bits": '{"W8A8":["nowhere"]}'})
+    assert "The link's layer_bits could not be used" in painted["notice"]["text"]
+    assert session.overrides == {}
+
+
 def test_a_capture_that_is_open_needs_no_file(page, toy):
     session = page.store.get("a")
     assert restored(page, session, {"capture": toy.key})["notice"] is None
