@@ -2,6 +2,10 @@
 const box = element.querySelector('.plot');
 let bound = false, figure = null, rows = null, cell = null, queued = false;
 
+const CONFIG = {displaylogo: false, responsive: false,
+  modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d']};
+const NARROW = 480; // pixels: slanted names of blocks would cover each other
+
 const colour = (name, fallback) =>
   getComputedStyle(document.body).getPropertyValue(name).trim() || fallback;
 
@@ -14,6 +18,8 @@ function themed(layout) {
   for (const key of Object.keys(layout).filter(k => /^[xy]axis\d*$/.test(k)))
     out[key] = {gridcolor: line, zerolinecolor: line, linecolor: line, ...layout[key]};
   if (matchMedia('(pointer: coarse)').matches) out.dragmode = false;
+  if (box.clientWidth < NARROW && out.xaxis?.tickangle < 0)
+    Object.assign(out.xaxis, {tickangle: -90, tickfont: {size: 10}});
   return out;
 }
 
@@ -60,6 +66,15 @@ function onKey(event) {
   choose(clamp(Math.max(cell.row, 0) + down, rows.length), clamp(cell.column + right, columns));
 }
 
+// Plotly ties clip paths and gradients to the address as it is when it gets a configuration, if the
+// page has a base. The address changes with every selection: what they clip would vanish, and given
+// its configuration again, Plotly would begin the plot anew.
+function untied(work) {
+  const base = document.querySelector('base'), href = base?.getAttribute('href');
+  base?.removeAttribute('href');
+  try { return work(); } finally { if (base && href !== null) base.setAttribute('href', href); }
+}
+
 async function draw() {
   figure = JSON.parse(props.value || 'null');
   if (!figure && bound) { window.Plotly.purge(box); bound = false; }
@@ -73,8 +88,9 @@ async function draw() {
   box.tabIndex = rows || meta.moves ? 0 : -1;
   // No image: plotly's buttons are inside.
   box.setAttribute('role', rows || meta.moves ? 'application' : 'figure');
-  await window.Plotly.react(box, figure.data, layout, {displaylogo: false, responsive: false,
-    modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d']});
+  const {react} = window.Plotly;
+  if (bound) await react(box, figure.data, layout);
+  else await untied(() => react(box, figure.data, layout, CONFIG));
   if (!bound) { bound = true; box.on('plotly_click', onClick); }
   box.dataset.rev = Number(box.dataset.rev || 0) + 1;
   box.dispatchEvent(new CustomEvent('workbench-drawn'));
