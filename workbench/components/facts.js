@@ -1,16 +1,23 @@
 // props.value = {title, text, items, notes, late}; see facts.py.
 const [heading, sentence, list, remarks] = element.querySelectorAll('h3, p, dl, ul');
 
+// Names of layers are long: a line may end after each of their parts.
+function broken(text) {
+  return String(text).split(/(?<=[._#])(?=[A-Za-z])/).flatMap((part, i) =>
+    i ? [document.createElement('wbr'), part] : [part]);
+}
+
 function make(tag, text, kind) {
   const made = document.createElement(tag);
-  made.textContent = text;
+  made.append(...broken(text));
   if (kind) made.className = kind;
   return made;
 }
 
 function tile({name, value, unit, note}) {
   const group = document.createElement('div');
-  const number = make('dd', value);
+  const number = document.createElement('dd');
+  number.textContent = value;
   if (unit) number.append(make('small', ` ${unit}`));
   group.append(make('dt', name), number);
   if (note) group.append(make('dd', note, 'wb-note'));
@@ -19,7 +26,7 @@ function tile({name, value, unit, note}) {
 
 function draw() {
   const value = JSON.parse(props.value || '{}');
-  heading.textContent = value.title || '';
+  heading.replaceChildren(...broken(value.title || ''));
   heading.hidden = !value.title;
   sentence.textContent = value.text || '';
   sentence.hidden = !value.text;

@@ -9,7 +9,6 @@ import gradio as gr
 import numpy as np
 
 from analysis.records import Array
-from workbench.figures.heatmap import shortened
 from workbench.figures.style import number
 from workbench.heavy import is_loaded
 from workbench.kept import kept_blocks, settings_key
@@ -40,7 +39,7 @@ def prediction(session: Session, values: Array) -> dict[str, Any]:
         "What the weights add is known after Apply. Click a point to select its layer.",
         "items": [
             tile("Middle layer", f"{np.median(values[finite]):.1f}", "dB"),
-            tile("Worst layer", f"{values[worst]:.1f}", "dB", shortened(names[worst], 30)),
+            tile("Worst layer", f"{values[worst]:.1f}", "dB", names[worst]),
             tile("Below 10 dB", f"{int((values[finite] < 10).sum())}", f"of {len(names)} layers"),
         ],
     }
