@@ -7,13 +7,16 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
 
 from analysis.errors import Cancelled, UserError
-from analysis.progress import Progress, ShouldStop
+from analysis.progress import Progress, ShouldStop, check_stop
 
+Result = TypeVar("Result")
 Work = Callable[[Progress, ShouldStop], Any]
 MOST_WAITING = 20
+LOOK = 0.1  # seconds between looks at work that cannot be stopped
 
 
 class Job:
@@ -116,6 +119,29 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min"
+
+
+def unless_stopped(work: Callable[[], Result], should_stop: ShouldStop) -> Result:
+    """The result of a few seconds' work that cannot be stopped itself.
+
+    After a stop it ends by itself in a thread of its own, and nobody asks for its result.
+
+    Raises:
+        Cancelled: when `should_stop` says so before it has ended.
+    """
+    made: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(work())
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="cannot be stopped", daemon=True).start()
+    while not made.done():
+        check_stop(should_stop)
+        wait([made], LOOK)
+    return made.result()
 
 
 class JobQueue:

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.errors import Cancelled, UserError
 from analysis.progress import check_stop
-from workbench.jobs import MOST_WAITING, Job, JobQueue
+from workbench.jobs import MOST_WAITING, Job, JobQueue, unless_stopped
 
 
 def wait(job: Job, seconds: float = 5.0) -> Job:
@@ -127,6 +127,19 @@ def test_progress_says_percent_and_remaining_time():
     job._report(4, 10, "timestep 600")
     assert job.shown()["text"] == "Sampling: 40 %, about 6 s left, timestep 600"
     assert job.shown()["percent"] == 40
+
+
+def test_work_that_cannot_be_stopped_is_left_alone():
+    assert unless_stopped(lambda: 1 + 1, lambda: False) == 2
+    with pytest.raises(ZeroDivisionError):
+        unless_stopped(lambda: 1 / 0, lambda: False)
+    begun, end = threading.Event(), threading.Event()
+    try:
+        with pytest.raises(Cancelled):  # while the work still waits
+            unless_stopped(lambda: begun.set() or end.wait(60), begun.is_set)
+        assert begun.is_set()
+    finally:
+        end.set()
 
 
 def test_work_that_raises_cancelled_counts_as_cancelled(queue):

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.errors import UserError
 from analysis.progress import Progress, ShouldStop, check_stop
 from workbench.heavy import load_heavy
-from workbench.jobs import Work
+from workbench.jobs import Work, unless_stopped
 from workbench.lab import Conditions, Kept, Lab, Placed, Wish
 from workbench.page import Page, check_whole
 from workbench.prediction import planned
@@ -130,23 +130,24 @@ def _cost(wish: Wish) -> float:
 
 
 def _place_slowly(lab: Lab, progress: Progress, should_stop: ShouldStop) -> None:
-    """t-SNE and, where it is installed, UMAP: they cannot be stopped in the middle."""
+    """t-SNE and, where it is installed, UMAP: a Cancel leaves them to end unheard."""
     from analysis.lab.embedding import TITLES, available
 
     slow = [method for method in available() if method != "pca"]
     for done, method in enumerate(slow):
         check_stop(should_stop)
         progress(done, len(slow), f"{TITLES[method]} of the features")
-        _place(lab, method)
+        _place(lab, method, should_stop)
 
 
-def _place(lab: Lab, method: str) -> None:
+def _place(lab: Lab, method: str, should_stop: ShouldStop = lambda: False) -> None:
     from analysis.lab.embedding import embed
 
     if lab.land is None:  # nothing was drawn, or all was removed meanwhile
         return
     vectors, parts, rows = lab.vectors()
-    lab.placed[method] = Placed(embed(vectors, method), parts, rows)
+    points = unless_stopped(lambda: embed(vectors, method), should_stop)
+    lab.placed[method] = Placed(points, parts, rows)
 
 
 def effect_work(page: Page, session: Session) -> Work:
