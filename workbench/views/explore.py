@@ -44,6 +44,8 @@ class Explore:
                 self._build_map()
             with gr.Column(scale=6, min_width=340):
                 self._build_cell()
+        gr.Markdown("### What if the grid were another?")
+        self.grid = GridControls()
         with gr.Accordion("The same numbers as tables", open=False) as self.tables:
             self.numbers = table(elem_id="cell-numbers")
             self.over_time = table(elem_id="layer-numbers")
@@ -68,8 +70,6 @@ class Explore:
             )
         self.explanation = facts(elem_id="stat-says")
         self.map = plot(elem_id="heatmap", min_height=300)
-        gr.Markdown("#### What if the grid were another?", elem_classes="wb-small")
-        self.grid = GridControls()
 
     def _build_cell(self) -> None:
         self.facts = facts(elem_id="cell")

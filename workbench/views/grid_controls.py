@@ -39,10 +39,21 @@ class GridControls:
     """Bits, estimator, granularity, share of the range, symmetry; for all layers or for one."""
 
     def __init__(self) -> None:
-        self.says = facts(elem_id="what-if")
-        choices = [("all layers", "all"), ("this layer only", "layer")]
-        self.applies = gr.Radio(choices, label="A change reaches", elem_id="applies")
-        self.bits = gr.Radio(list(BITS), label="Bits", elem_classes="wb-bits", elem_id="bits")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=6, min_width=340):
+                self.says = facts(elem_id="what-if")
+            with gr.Column(scale=6, min_width=340):
+                self._build_knobs()
+
+    def _build_knobs(self) -> None:
+        with gr.Row(elem_classes="wb-tight"):
+            choices = [("all layers", "all"), ("this layer only", "layer")]
+            self.applies = gr.Radio(
+                choices, label="A change reaches", elem_id="applies", min_width=250
+            )
+            self.bits = gr.Radio(
+                list(BITS), label="Bits", elem_classes="wb-bits", elem_id="bits", min_width=320
+            )
         with gr.Row(elem_classes="wb-tight"):
             titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
             self.estimator = gr.Dropdown(
