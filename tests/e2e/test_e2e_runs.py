@@ -158,9 +158,17 @@ def test_an_unknown_model_is_one_sentence_and_nothing_is_lost(visit):
 HOSTILE_NAMES = (HOSTILE, "mid.<b>bold</b>", "up.<svg onload=alert(1)>")
 # Files with such names are refused, so the page is given one past the check.
 HOSTILE_PAGE = f"""
-import app, workbench.captures
+import app, workbench.captures, workbench.shell
 from tests.workbench.conftest import make_capture
-workbench.captures.load_capture = lambda path: make_capture({HOSTILE_NAMES!r})
+from tests.workbench.test_workbench_sweep import measured
+names = {HOSTILE_NAMES!r}
+workbench.captures.load_capture = lambda path: make_capture(names)
+begin = workbench.shell._new_session
+def new_session(key, settings):
+    session = begin(key, settings)
+    session.swept = measured(names)
+    return session
+workbench.shell._new_session = new_session
 app.main()
 """
 
@@ -180,10 +188,22 @@ def test_names_with_markup_stay_text_on_every_tab(visit, serve):
     page.wait_for_selector("#layer-sqnr .plot[data-rev]")
     page.get_by_text("Bits of single layers").click()
     says(page, "#layer-table td", HOSTILE)
+    page.locator("#layer-table select").first.select_option("8")
+    page.wait_for_function("() => location.search.includes('layer_bits=')")
+    page.get_by_role("tab", name="Calibration").click()
+    page.wait_for_selector("#counts .plot[data-rev]")
+    page.get_by_role("tab", name="Compare").click()
+    says(page, "#comparison h3", "Nothing to compare yet")
+    page.get_by_role("tab", name="Sweep").click()
+    says(page, "#layer-says dd", HOSTILE)
+    page.wait_for_selector("#layer-plot .point")
+    page.get_by_text("Every layer as a table").last.click()
+    says(page, "#sensitivity-table td", HOSTILE)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x], svg[onload]").count() == 0
     copied = visit(page.url.split("?")[1], address=address)
     assert copied.locator(".wb-bar select").input_value() == HOSTILE
+    says(copied, "#with-apart", "With the 1 layer")
     assert copied.evaluate("window.hacked") is None
 
 

@@ -18,7 +18,8 @@ def test_from_sensitive_layers_to_a_configuration(visit):
     says(page, "#layer-says p", "Press Measure")
     says(page, "#row-says p", "press Sweep")
     page.click("#run-layers")
-    page.wait_for_selector("#layer-plot .plot[data-rev]", timeout=90_000)  # while it still runs
+    says(page, "#layer-says h3", "Sensitivity under W4A8", timeout=90_000)  # while it still runs
+    page.wait_for_selector("#layer-plot .point")
     page.click("#run-layers-cancel")
     says(page, "#run-layers-progress p", "Measuring: cancelled")
     says(page, "#layer-says p", "Cancelled; what was finished is kept.")
@@ -26,7 +27,7 @@ def test_from_sensitive_layers_to_a_configuration(visit):
     says(page, "#with-apart", "With the 2 layers")
     page.click("#run-sweep")
     says(page, "#run-sweep-progress p", "Sweeping: done", timeout=90_000)
-    page.wait_for_selector("#pareto .plot[data-rev]")
+    page.wait_for_selector("#pareto .point")
     assert page.locator("#row-table tbody tr").count() == 2
     with page.expect_download() as started:
         page.get_by_role("link", name="Rows as CSV").click()

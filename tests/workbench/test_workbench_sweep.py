@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -48,20 +49,23 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def session(toy):
-    """A visitor whose three layers were measured, but for the last."""
+def measured(names: Sequence[str] = ("conv_in", "mid.linear", "up.shortcut")) -> Swept:
+    """Rows, and three layers of which all but the last were measured."""
+    first, middle, last = names
     rows = (
-        LayerSensitivity("conv_in", "conv", 8, 8, 10.0, 12.0, (20.0, 8.0)),
-        LayerSensitivity("mid.linear", "linear", 4, 8, 30.0, 33.0, (40.0, math.inf), 44.0),
-        LayerSensitivity("up.shortcut", "conv", 4, 8, 50.0),
+        LayerSensitivity(first, "conv", 8, 8, 10.0, 12.0, (20.0, 8.0)),
+        LayerSensitivity(middle, "linear", 4, 8, 30.0, 33.0, (40.0, math.inf), 44.0),
+        LayerSensitivity(last, "conv", 4, 8, 50.0),
     )
-    made = Session("me", toy, first_selection(toy))
-    made.swept.layers = Sensitivity(
+    layers = Sensitivity(
         "toy", "0" * 64, QuantPlan.parse("W4A8"), rows, np.array([75.0, 0.0]), 4, 9.0, "budget"
     )
-    made.swept.rows = list(ROWS)
-    return made
+    return Swept(layers=layers, rows=list(ROWS))
+
+
+@pytest.fixture
+def session(toy):
+    return Session("me", toy, first_selection(toy), swept=measured())
 
 
 @pytest.fixture
@@ -158,16 +162,6 @@ def test_the_price_of_more_bits_is_that_of_the_weights(session):
     # mid.linear is 8 x 8: 64 weights with four bits more.
     cost = says.extra_megabytes(session.opened, session.swept.layers, {"mid.linear": "W8A8"})
     assert cost == pytest.approx(64 * 4 / 8 / 1e6)
-
-
-def test_without_results_it_says_what_to_do(toy):
-    fresh = Session("me", toy, first_selection(toy))
-    assert "Press Measure" in says.layer_says(fresh)["text"]
-    assert "press Sweep" in says.row_says(fresh)["text"]
-    for empty in (says.layer_table, says.row_table, says.files, says.layer_files, layer_plot):
-        assert empty(fresh) is None
-    with pytest.raises(UserError, match="No layer is measured yet: press Measure first"):
-        keep_apart(fresh)
 
 
 def test_results_of_another_model_are_none(session):

@@ -11,11 +11,13 @@ import numpy as np
 
 from analysis.errors import UserError
 from workbench.components import downloads, facts, plot, table
+from workbench.figures.calibration import empty
 from workbench.figures.pareto import COSTS, GAINS, pareto
 from workbench.figures.sensitivity import sensitivity
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.page import READ, Page, Updates, sent, setting
+from workbench.recipe import overrides_of
 from workbench.running import Runner
 from workbench.selection import PRESETS, SWEEP_PLANS
 from workbench.session import Session
@@ -31,7 +33,6 @@ from workbench.views.sweep_says import (
 )
 from workbench.views.sweep_work import keep_apart, layer_work, load_row, sweep_work
 
-NONE_APART = "With layers that have bits of their own (none are set)"
 NUMBERS = (
     "layer_seconds",
     "finalists",
@@ -78,7 +79,7 @@ class Sweep:
                     self.keep = gr.Button("Keep them at 8 bits", elem_id="keep-apart")
                 self.layer_files = downloads(elem_id="layer-files")
             with gr.Column(scale=7, min_width=340):
-                self.layer_plot = plot(elem_id="layer-plot", min_height=380)
+                self.layer_plot = plot(elem_id="layer-plot", min_height=200)
         with gr.Accordion("Every layer as a table", open=False):
             self.layer_table = table(elem_id="sensitivity-table")
 
@@ -92,7 +93,7 @@ class Sweep:
                 with gr.Row():
                     self.x = _axis(COSTS, "Cost", "sweep-x")
                     self.y = _axis(GAINS, "Quality", "sweep-y")
-                self.pareto = plot(elem_id="pareto", min_height=420)
+                self.pareto = plot(elem_id="pareto", min_height=200)
         self.row_table = table(elem_id="row-table")
         self.row_files = downloads(elem_id="row-files")
 
@@ -106,7 +107,7 @@ class Sweep:
             label="More plans, such as W5A6 W3A8", max_lines=1, elem_id="more-plans"
         )
         self.sets = gr.CheckboxGroup(sets(), label="Calibrations", elem_id="sweep-sets")
-        self.with_apart = gr.Checkbox(label=NONE_APART, elem_id="with-apart")
+        self.with_apart = gr.Checkbox(label=with_layers(0), elem_id="with-apart")
         self.preset = gr.Radio(
             [(name.capitalize(), name) for name in PRESETS],
             label="Preset: how much is spent on each",
@@ -174,7 +175,7 @@ class Sweep:
 
     def paint(self, session: Session) -> Updates:
         """The layers and rows that are there, or what to do first."""
-        selection, apart = session.selection, len(session.overrides)
+        selection, apart = session.selection, len(overrides_of(session))
         plans = selection.sweep_plans.split(".") if selection.sweep_plans else []
         return {
             **{getattr(self, name): getattr(selection, name) for name in NUMBERS},
@@ -183,9 +184,7 @@ class Sweep:
             self.more_plans: " ".join(plan for plan in plans if plan not in SWEEP_PLANS),
             self.sets: [n for n in _list(selection.sweep_sets) if n in dict(sets()).values()],
             self.with_apart: gr.Checkbox(
-                label=f"With the {apart} layers that have bits of their own in Quantize"
-                if apart
-                else NONE_APART,
+                label=with_layers(apart),
                 interactive=bool(apart),
             ),
             self.keep: gr.Button(
@@ -208,20 +207,38 @@ class Sweep:
         }
 
     def _paint_rows(self, session: Session) -> Updates:
-        rows, selection = session.swept.rows, session.selection
         return {
             self.row_says: row_says(session),
-            self.pareto: pareto(rows, selection.sweep_x, selection.sweep_y) if rows else None,
+            self.pareto: row_plot(session),
             self.row_table: row_table(session),
             self.row_files: files(session),
         }
 
 
-def layer_plot(session: Session) -> dict[str, Any] | None:
-    """The sensitivity as a figure; nothing where nothing was measured."""
+def with_layers(apart: int) -> str:
+    """What a sweep may take over from Quantize, in words."""
+    if apart == 0:
+        return "With layers that have bits of their own (none are set)"
+    if apart == 1:
+        return "With the 1 layer that has bits of its own in Quantize"
+    return f"With the {apart} layers that have bits of their own in Quantize"
+
+
+def row_plot(session: Session) -> dict[str, Any]:
+    """The rows as a figure; what to do, or to read, where there is none to draw."""
+    rows, selection = session.swept.rows, session.selection
+    if not rows:
+        return empty("Choose methods and plans, and press Sweep.", 200)
+    if all(row.error for row in rows):
+        return empty("Every row failed; the table has the reasons.", 200)
+    return pareto(rows, selection.sweep_x, selection.sweep_y)
+
+
+def layer_plot(session: Session) -> dict[str, Any]:
+    """The sensitivity as a figure; what to do where nothing was measured."""
     found = layers_of(session)
     if found is None:
-        return None
+        return empty("Press Measure.", 200)
     measured, expected = (
         np.array([np.nan if value is None else value for value in values])
         for values in zip(*((row.sqnr_db, row.predicted_db) for row in found.rows), strict=True)

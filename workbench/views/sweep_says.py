@@ -8,7 +8,6 @@ from typing import Any
 
 from analysis.sweep_rows import SweepRow, csv_text, json_text
 from workbench.captures import OpenCapture
-from workbench.figures.heatmap import shortened
 from workbench.figures.pareto import front_of, label_of
 from workbench.figures.style import number
 from workbench.session import Session
@@ -133,6 +132,8 @@ def row_says(session: Session) -> dict[str, Any]:
         names = ", ".join(f"{cell.method} {cell.plan}" for cell in swept.not_reached[:6])
         more = ", …" if len(swept.not_reached) > 6 else ""
         text += f" Not reached: {names}{more}; Sweep goes on with them."
+    if len(failed) == len(swept.rows):
+        text = f"No row could be run: the table has the reasons.{ENDS.get(swept.ended, '')}"
     front = front_of(swept.rows, selection.sweep_x, selection.sweep_y)
     best = [row for row in swept.rows if row.psnr_db is not None]
     items = [_tile("Pareto front", str(sum(front)), f"of {len(swept.rows)} rows", FRONT)]
@@ -147,7 +148,7 @@ def row_says(session: Session) -> dict[str, Any]:
 
 
 def _tile(name: str, value: str, unit: str, note: str = "") -> dict[str, str]:
-    return {"name": name, "value": value, "unit": unit, "note": shortened(note, 40)}
+    return {"name": name, "value": value, "unit": unit, "note": note}
 
 
 def row_table(session: Session) -> dict[str, Any] | None:
