@@ -71,6 +71,12 @@ def integer_kernels(model: QuantizedModel) -> list[IntegerRow]:
     return rows
 
 
+def has_symmetric_weights(model: QuantizedModel) -> bool:
+    """Whether every weight that is quantized has the grid that integer kernels want."""
+    grids = [grids.weight for grids in model.qparams.values() if grids.weight is not None]
+    return bool(grids) and not any(_weight_trouble(grid) for grid in grids)
+
+
 def cpu_note(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
     """A sentence where this CPU multiplies 8-bit integers no faster than floats; else `None`."""
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from analysis.errors import UserError
 from analysis.records import Array
 from analysis.registry import Registry, discover
 
@@ -14,9 +15,24 @@ from analysis.registry import Registry, discover
 class BackendOptions:
     """How a model is compiled."""
 
-    bfloat16: bool = False  # for what does not run in integers, where the CPU has it
+    # For what does not run in integers, where the CPU has it; `None` tries both for their speed.
+    bfloat16: bool | None = False
     threads: int | None = None  # the runtime's own choice if not given
     watch: bool = False  # keep the seconds of every node; costs a little time itself
+
+
+RESTS: dict[str, bool | None] = {"fastest": None, "float32": False, "bfloat16": True}
+
+
+def rest_options(rest: str) -> BackendOptions:
+    """How to compile, by the name of the precision of what does not run in integers.
+
+    Raises:
+        UserError: for another name than those in `RESTS`.
+    """
+    if rest not in RESTS:
+        raise UserError(f"The rest can run in {', '.join(RESTS)}; got {rest!r}.")
+    return BackendOptions(bfloat16=RESTS[rest])
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,7 @@ class Compiled(Protocol):
     """A model compiled for inputs of fixed shapes."""
 
     notes: tuple[str, ...]  # sentences: what could not be done as asked
+    bfloat16: bool  # whether what does not run in integers runs in it
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         """All outputs of the file, in its order."""
@@ -59,6 +76,7 @@ class Backend:
     title: str
     packages: tuple[str, ...]
     compile: Callable[[bytes, Shapes, BackendOptions], Compiled]
+    bfloat16: bool = False  # whether it can compute in bfloat16 at all
 
 
 BACKENDS: Registry[Backend] = Registry("backend")

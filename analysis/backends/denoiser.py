@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.backends import Backend, BackendOptions, Compiled, Shapes
+from analysis.backends.fastest import compile_fastest
 from analysis.export.onnx import onnx_bytes
 from analysis.extra import need
 from analysis.models.handle import ModelHandle
@@ -78,7 +79,7 @@ def compiled_handle(
     denoiser = CompiledDenoiser(
         model.handle.denoiser.config,
         content,
-        lambda shapes: backend.compile(content, shapes, chosen),
+        lambda shapes: compile_fastest(backend, content, shapes, chosen),
     )
     return model.handle.with_denoiser(denoiser)
 

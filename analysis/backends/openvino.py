@@ -17,8 +17,8 @@ BFLOAT16_FAILED = "OpenVINO could not compile this model with bfloat16; it runs 
 class OpenVinoModel:
     """A compiled model with what OpenVINO tells about it."""
 
-    def __init__(self, compiled: Any, notes: tuple[str, ...]) -> None:
-        self._compiled, self.notes = compiled, notes
+    def __init__(self, compiled: Any, notes: tuple[str, ...], bfloat16: bool) -> None:
+        self._compiled, self.notes, self.bfloat16 = compiled, notes, bfloat16
         self._request = compiled.create_infer_request()
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
@@ -47,14 +47,11 @@ def compile_openvino(model: bytes, shapes: Shapes, options: BackendOptions) -> O
     if options.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = options.threads
     notes = [note for note in (cpu_note(),) if note]
-    compiled = None
-    if options.bfloat16:
-        compiled = _with_bfloat16(core, graph, settings)
-        if compiled is None:
-            notes.append(BFLOAT16_FAILED if _has_bfloat16(core) else NO_BFLOAT16)
-    if compiled is None:
-        compiled = core.compile_model(graph, DEVICE, settings)
-    return OpenVinoModel(compiled, tuple(notes))
+    brief = _with_bfloat16(core, graph, settings) if options.bfloat16 else None
+    if options.bfloat16 and brief is None:
+        notes.append(BFLOAT16_FAILED if _has_bfloat16(core) else NO_BFLOAT16)
+    compiled = brief or core.compile_model(graph, DEVICE, settings)
+    return OpenVinoModel(compiled, tuple(notes), brief is not None)
 
 
 def _has_bfloat16(core: Any) -> bool:
@@ -86,5 +83,5 @@ def _node(info: Any) -> RuntimeNode:
 
 
 BACKENDS.register("openvino")(
-    Backend("openvino", "OpenVINO", ("onnx", "openvino"), compile_openvino)
+    Backend("openvino", "OpenVINO", ("onnx", "openvino"), compile_openvino, bfloat16=True)
 )

@@ -11,6 +11,8 @@ from analysis.commands.options import Device, Guidance, Json, Out, Prompt, Sched
 from analysis.console import number, progress_bar, say, table
 from analysis.runs import find_run, new_run, write_manifest
 
+FASTEST = "fastest"
+
 
 def compare(
     quantized: Annotated[str, typer.Option(help="A quantized run.")],
@@ -24,7 +26,10 @@ def compare(
     backend: Annotated[
         str | None, typer.Option(help="openvino or onnxruntime: run the exported model there.")
     ] = None,
-    bf16: Annotated[bool, typer.Option(help="With --backend: bfloat16 for the rest.")] = False,
+    rest: Annotated[
+        str | None,
+        typer.Option(help="With --backend, of what is no integer: float32, bfloat16 or fastest."),
+    ] = None,
     device: Device = "auto",
     out: Out = None,
     as_json: Json = False,
@@ -40,14 +45,14 @@ def compare(
     handle = analysis.load_model(model or float_model_name(run), device)
     loaded = analysis.load_quantized(run, handle)
     told = (samples, steps, seed, scheduler, prompt, guidance)
-    if bf16 and backend is None:
-        raise UserError("--bf16 belongs to --backend; add one, or leave it out.")
+    if rest is not None and backend is None:
+        raise UserError("--rest belongs to --backend; add one, or leave it out.")
     with progress_bar("compare") as progress:
         real: dict[str, Any] = {}
         if backend is None:
             done = analysis.compare(handle, loaded, *told, progress=progress)
         else:
-            done, real = _in_backend(handle, loaded, backend, bf16, told, progress)
+            done, real = _in_backend(handle, loaded, backend, rest or FASTEST, told, progress)
     values = {"quantized": str(run), **done.values, **real}
     if folder is not None:
         save_pictures(done, folder)
@@ -69,27 +74,42 @@ def _lines(values: dict[str, Any], backend: str | None) -> list[str]:
 
 
 def _in_backend(
-    handle: Any, loaded: Any, backend: str, bf16: bool, told: tuple[Any, ...], progress: Any
+    handle: Any, loaded: Any, backend: str, rest: str, told: tuple[Any, ...], progress: Any
 ) -> tuple[Any, dict[str, Any]]:
-    from analysis.backends import BackendOptions
+    from analysis.backends import rest_options
     from analysis.backends.compare import compare_real
 
-    options = BackendOptions(bfloat16=bf16)
-    samples, steps, *rest = told
+    options = rest_options(rest)
+    samples, steps, *others = told
     done = compare_real(
-        handle, loaded, backend, samples, steps, *rest, options=options, progress=progress
+        handle, loaded, backend, samples, steps, *others, options=options, progress=progress
     )
     return done.comparison, dict(done.values)
 
 
 def _real_lines(real: dict[str, Any]) -> list[str]:
-    rows = [["layer", "ran in", "remark"]]
-    rows += [[r["name"], r["ran"] or "-", r["why"]] for r in real["layers"]]
+    rows = [["layer", "ran in", "simulation to runtime", "remark"]]
+    rows += [[r["name"], r["ran"] or "-", _db(r["sqnr_db"]), r["why"]] for r in real["layers"]]
     lines = [
-        f"PSNR to the simulated model {number(real['psnr_simulated_db'], 'dB')}, simulated in "
-        f"{number(real['seconds_simulated'], 's')}, {real['bytes'] / 1e6:.2f} MB as ONNX",
+        f"PSNR to the simulated model {_db(real['psnr_simulated_db'])}, simulated in "
+        f"{number(real['seconds_simulated'], 's')}, {real['bytes'] / 1e6:.2f} MB as ONNX (float "
+        f"weights: {real['bytes_float'] / 1e6:.2f} MB)",
+        f"{real['integer_layers']} of {len(real['layers'])} layers and products in int8, the rest "
+        f"in {real['rest']}",
     ]
     if real["work"]:
         shares = ", ".join(f"{name} {100 * part:.0f} %" for name, part in real["work"].items())
         lines.append(f"time of a step: {shares}")
+    if real["symmetry"]:
+        cost = real["symmetry"]
+        lines.append(
+            f"symmetric weights cost {_db(cost['cost_db'])}: PSNR to float "
+            f"{_db(cost['symmetric_db'])} against {_db(cost['asymmetric_db'])} with asymmetric "
+            "ones (rounded to nearest, simulated)"
+        )
     return [*lines, *real["notes"], *table(rows)]
+
+
+def _db(value: float | None) -> str:
+    """Decibels for people; a dash where there are none, `equal` where nothing differs."""
+    return "equal" if value == float("inf") else number(value, "dB", 1)

@@ -44,7 +44,7 @@ def qdq_graph(handle: ModelHandle) -> Any:
     for_export(denoiser)
     _check_size(handle.name, denoiser)
     inputs = example_inputs(handle)
-    return tidied(_exported(_Flat(denoiser, list(inputs)), inputs))
+    return tidied(_exported(Flat(denoiser, list(inputs)), inputs))
 
 
 def example_inputs(handle: ModelHandle) -> dict[str, Tensor]:
@@ -56,7 +56,7 @@ def example_inputs(handle: ModelHandle) -> dict[str, Tensor]:
     return {name: value.cpu() for name, value in found.items()}
 
 
-class _Flat(nn.Module):
+class Flat(nn.Module):
     """A denoiser whose arguments are tensors, in a fixed order."""
 
     def __init__(self, denoiser: nn.Module, names: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ def _check_size(name: str, denoiser: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _exported(flat: _Flat, inputs: dict[str, Tensor]) -> Any:
+def _exported(flat: Flat, inputs: dict[str, Tensor]) -> Any:
     import onnx
 
     file = io.BytesIO()

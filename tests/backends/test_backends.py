@@ -41,16 +41,23 @@ def test_samples_are_those_of_the_simulated_model(ddpm, model, backend):
     assert done.comparison.values["seconds_quantized"] > 0
     assert values["seconds_compiling"] > 0
     assert [row.name for row in done.layers if not row.expected] == ["conv_in"]
-    if backend == "onnxruntime":
-        assert {row.ran for row in done.layers} == {""}
-        assert values["work"] is None
-        return
-    layers = {row.name: row for row in done.layers if "#" not in row.name}
+    layers = {row.name: row for row in done.layers}
     assert layers["conv_in"].ran == "f32"
-    if cpu_note() is None:
-        assert {row.ran for name, row in layers.items() if name != "conv_in"} == {"int8"}
+    if backend == "onnxruntime":
+        attention = [row for name, row in layers.items() if ".attentions." in name]
+        assert {row.ran for row in attention} == {"int8"}
+        # Its integer convolutions give integers, and no plan rounds what a layer gives.
+        conv = layers["mid_block.resnets.0.conv1"]
+        assert (conv.ran, conv.expected) == ("f32", True)
+        assert "chose a float kernel (Conv)" in conv.why
+    elif cpu_note() is None:
+        named = {name: row for name, row in layers.items() if "#" not in name}
+        assert {row.ran for name, row in named.items() if name != "conv_in"} == {"int8"}
     assert values["work"]["integer"] > 0
     assert sum(values["work"].values()) == pytest.approx(1)
+    assert all((row.sqnr_db is None) == ("#" in row.name) for row in done.layers)
+    cost = values["symmetry"]
+    assert cost["cost_db"] == cost["asymmetric_db"] - cost["symmetric_db"]
 
 
 def test_an_asymmetric_plan_is_computed_in_float_and_says_why(ddpm, ddpm_capture, inputs):
@@ -68,7 +75,7 @@ def test_an_asymmetric_plan_is_computed_in_float_and_says_why(ddpm, ddpm_capture
 
 
 def test_layers_part_by_nothing_but_ties(model, inputs):
-    from analysis.backends.layers import layer_sqnr
+    from analysis.backends.parting import layer_sqnr
 
     found = layer_sqnr(model, BACKENDS.get("openvino"), inputs, "time*,conv_*", OPTIONS)
     assert set(found) == {
@@ -92,11 +99,11 @@ def test_a_kernel_that_takes_integers_and_computes_in_float_is_none():
 
 def test_the_command_line_prints_what_ran(said, cli, runs):
     compare = ("compare", "--quantized", runs / "quantized", "--samples", 1, "--steps", 2)
-    values = said(*compare, "--backend", "openvino", "--bf16")
+    values = said(*compare, "--backend", "openvino", "--rest", "bfloat16")
     assert values["backend"] == "openvino"
     assert {"psnr_db", "psnr_simulated_db", "bytes", "layers", "seconds_quantized"} <= set(values)
-    status, _, err = cli(*compare, "--bf16")
-    assert (status, err) == (2, "error: --bf16 belongs to --backend; add one, or leave it out.\n")
+    status, _, err = cli(*compare, "--rest", "float32")
+    assert (status, err) == (2, "error: --rest belongs to --backend; add one, or leave it out.\n")
     status, _, err = cli(*compare, "--backend", "abacus")
     assert status == 2
     assert "openvino" in err
