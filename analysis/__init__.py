@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from analysis.calibration.store import load_calibration, save_calibration
     from analysis.capture.store import load_capture, save_capture
     from analysis.comparison import Comparison, compare
+    from analysis.cost.estimate import estimate
+    from analysis.cost.record import Estimate
     from analysis.models.handle import ModelHandle
     from analysis.models.load import from_pipeline, load_model
     from analysis.quant.model import QuantizedModel
@@ -36,6 +38,8 @@ _HOMES = {
     "save_capture": "analysis.capture.store",
     "Comparison": "analysis.comparison",
     "compare": "analysis.comparison",
+    "Estimate": "analysis.cost.record",
+    "estimate": "analysis.cost.estimate",
     "ModelHandle": "analysis.models.handle",
     "from_pipeline": "analysis.models.load",
     "load_model": "analysis.models.load",
@@ -67,6 +71,7 @@ __all__ = [
     "Cancelled",
     "Capture",
     "Comparison",
+    "Estimate",
     "LayerRef",
     "ModelHandle",
     "QuantPlan",
@@ -76,6 +81,7 @@ __all__ = [
     "calibrate",
     "capture",
     "compare",
+    "estimate",
     "from_pipeline",
     "load_calibration",
     "load_capture",

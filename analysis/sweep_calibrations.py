@@ -45,15 +45,15 @@ class Calibrations:
 
     def digest(self, cell: Cell) -> str:
         """What a given calibration holds; empty for one that is drawn."""
-        given = self._given(cell)
+        given = self.given(cell)
         return capture_digest(given) if isinstance(given, Capture | CalibrationSet) else ""
 
     def get(self, cell: Cell, progress: Progress, should_stop: ShouldStop) -> tuple[Any, float]:
         """The calibration of a cell, and the seconds that an earlier row has spent on it."""
-        given = self._given(cell)
+        given = self.given(cell)
         if given is not None:
             return given, 0.0
-        config, key = self._config(cell)
+        config, key = self.described(cell)
         if key in self._drawn:
             return self._drawn[key]
         started = time.perf_counter()
@@ -65,12 +65,13 @@ class Calibrations:
         self._drawn[key] = made, time.perf_counter() - started
         return made, 0.0
 
-    def _given(self, cell: Cell) -> Any:
+    def given(self, cell: Cell) -> Any:
+        """What a cell is calibrated on, if it is there already."""
         if cell.calibration == OWN:
             return self.own.get(cell.method)
         return self.sets.get(cell.calibration)
 
-    def _config(self, cell: Cell) -> tuple[Any, Any]:
+    def described(self, cell: Cell) -> tuple[Any, Any]:
         """The options that the calibration is drawn with, and a key for them."""
         method = METHODS.get(cell.method)
         options = {} if cell.calibration == OWN else {"sampler": cell.calibration}

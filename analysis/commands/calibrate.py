@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from analysis.commands.foretold import foretold
 from analysis.commands.options import (
     Device,
+    DryRun,
+    Force,
     Guidance,
     Json,
     Model,
@@ -39,6 +42,8 @@ def calibrate(
     guidance: Guidance = None,
     device: Device = "auto",
     out: Out = None,
+    dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw a calibration set: noisy samples at the timesteps that a sampler chooses."""
@@ -56,16 +61,17 @@ def calibrate(
         "prompt": prompt,
         "guidance_scale": guidance,
     }
+    estimate = foretold(handle, "calibrate", as_json, dry_run, force, **arguments, **options)
     started = time.perf_counter()
     with progress_bar("calibrate") as progress:
         done = analysis.calibrate(handle, **arguments, progress=progress, **options)
     seconds = time.perf_counter() - started
     analysis.save_calibration(done, run / CALIBRATION_FILE)
     write_manifest(run, "calibrate", {"model": model, **arguments, **options})
-    _say(str(run), done, seconds, as_json)
+    _say(str(run), done, seconds, estimate, as_json)
 
 
-def _say(run: str, done: Any, seconds: float, as_json: bool) -> None:
+def _say(run: str, done: Any, seconds: float, estimate: Any, as_json: bool) -> None:
     report = done.report
     values: dict[str, Any] = {
         "run": run,
@@ -80,6 +86,7 @@ def _say(run: str, done: Any, seconds: float, as_json: bool) -> None:
         "radius": report.radius,
         "options": done.options,
         "seconds": seconds,
+        "estimate": estimate,
     }
     rows = [["timestep", "samples", "density", "diversity", "coverage"]]
     columns = (report.density, report.diversity, report.coverage_per_step)

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from analysis.commands.foretold import foretold
 from analysis.commands.options import (
     Device,
+    DryRun,
+    Force,
     Guidance,
     Json,
     Model,
@@ -33,6 +36,8 @@ def capture(
     guidance: Guidance = None,
     device: Device = "auto",
     out: Out = None,
+    dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Sample once and keep the statistics of every activation."""
@@ -51,6 +56,7 @@ def capture(
         "layers": layers,
         "exact": exact,
     }
+    estimate = foretold(handle, "capture", as_json, dry_run, force, **arguments)
     with progress_bar("capture") as progress:
         done = run_capture(handle, **arguments, progress=progress)
     analysis.save_capture(done, run / CAPTURE_FILE)
@@ -63,6 +69,7 @@ def capture(
         "seconds": done.seconds,
         "peak_mb": done.peak_mb,
         "never_ran": done.meta["never_ran"],
+        "estimate": estimate,
     }
     absent = [f"never ran: {', '.join(done.meta['never_ran'])}"] * bool(done.meta["never_ran"])
     head = f"{len(done.layers)} tensors x {len(done.timesteps)} timesteps in {run}"

@@ -16,3 +16,5 @@ Out = Annotated[Path | None, typer.Option(help="Folder to write; default: under 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Prompt = Annotated[str | None, typer.Option(help="For models that take one.")]
 Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")]
+Force = Annotated[bool, typer.Option("--force", help="Start even where memory seems too small.")]

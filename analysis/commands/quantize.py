@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from analysis.commands.calibrated_on import load_calibrated_on
-from analysis.commands.options import Device, Json, Model, Out, Seed
+from analysis.commands.foretold import foretold
+from analysis.commands.options import Device, DryRun, Force, Json, Model, Out, Seed
 from analysis.commands.text import literal, pairs
 from analysis.console import number, progress_bar, say, table
 from analysis.errors import Cancelled
@@ -56,6 +57,8 @@ def quantize(
     seed: Seed = 0,
     device: Device = "auto",
     out: Out = None,
+    dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make a quantized model. Ctrl-C keeps finished blocks; with the same --out it goes on."""
@@ -79,6 +82,17 @@ def quantize(
         "preset": preset,
         "without": without or [],
     }
+    estimate = foretold(
+        handle,
+        "quantize",
+        as_json,
+        dry_run,
+        force,
+        calibration=calibrated_on,
+        seed=seed,
+        **named,
+        **options,
+    )
     started = time.perf_counter()
     with _kept(run) as keep, progress_bar("quantize") as progress:
         done = analysis.quantize(
@@ -94,7 +108,7 @@ def quantize(
     analysis.save_quantized(done, run)
     arguments = {"model": model, "calibration": calibration, "seed": seed, **options}
     write_manifest(run, "quantize", named | arguments)
-    values = _values(done, run, seconds) | {"without": named["without"]}
+    values = _values(done, run, seconds) | {"without": named["without"], "estimate": estimate}
     say(values, as_json, _lines(done, values))
 
 

@@ -14,8 +14,11 @@ import typer
 from typer.core import TyperCommand
 
 from analysis.atomic import write_whole
+from analysis.commands.foretold import foretold
 from analysis.commands.options import (
     Device,
+    DryRun,
+    Force,
     Guidance,
     Json,
     Model,
@@ -75,6 +78,8 @@ def sweep(
     guidance: Guidance = None,
     device: Device = "auto",
     out: Out = None,
+    dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Every method with every plan. Ctrl-C keeps finished rows; the same --out goes on."""
@@ -99,6 +104,8 @@ def sweep(
     handle = analysis.load_model(model, device)
     sets = _given(named["calibrations"])
     with _kept(run, {"model": model, **named}) as (known, on_row, begin):
+        sure = dry_run, force
+        estimate = foretold(handle, "sweep", as_json, *sure, **named, sets=sets, known=known)
         with progress_bar("sweep") as bar:
             done = run_sweep(
                 handle,
@@ -110,7 +117,7 @@ def sweep(
                 on_row=on_row,
             )
         values = _write(run, done)
-    say({"run": str(run), **values}, as_json, _lines(run, done))
+    say({"run": str(run), **values, "estimate": estimate}, as_json, _lines(run, done))
 
 
 @contextmanager
