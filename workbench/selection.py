@@ -29,6 +29,8 @@ MOST_REPEATS = 10
 PRESETS = ("instant", "fast", "paper")
 LOOKS = ("grid", "swipe", "difference", "steps", "quiz")
 GAINS = (1, 2, 4, 8, 16)
+BACKENDS = ("openvino", "onnxruntime")
+RESTS = ("fastest", "float32", "bfloat16")
 
 SWEEP_PLANS = ("W8A8", "W6A6", "W4A8", "W4A4", "W8A32", "W4A32")
 SWEEP_COSTS = ("size", "bits", "seconds")
@@ -64,6 +66,8 @@ class Selection:
     options: str = ""  # of the method, where they differ from the preset: a=1;b=none
     look: str = "grid"  # how Compare shows the pictures
     gain: int = 4  # what a difference is multiplied by
+    backend: str = "openvino"  # the runtime of real int8
+    rest: str = "fastest"  # the precision of what is no integer there
     samplers: str = "timestep-uniform.ndtc.tdac"  # of the calibration lab
     cal_size: int = 64
     cal_steps: int = 10
@@ -154,6 +158,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "options": like(r"([a-z0-9_]{1,40}=[^;=]{1,40}(;[a-z0-9_]{1,40}=[^;=]{1,40}){0,39})?"),
     "look": one_of(LOOKS),
     "gain": one_of(GAINS),
+    "backend": one_of(BACKENDS),
+    "rest": one_of(RESTS),
     "samplers": read_samplers,
     "cal_size": whole(1, 1024),
     "cal_steps": whole(1, 1000),

@@ -34,6 +34,7 @@ class Session:
     comparison: Any = None
     variants: list[Any] = field(default_factory=list)  # quantized models, see workbench.variants
     side: Any = None  # variants beside the float model, from the same noise
+    real: dict[Any, Any] = field(default_factory=dict)  # runs in integers, see workbench.real
     losses: list[Any] = field(default_factory=list)  # of the blocks of the last Apply
     kept: Any = None  # a temporary folder of finished blocks, see workbench.kept
     overrides: dict[str, str] = field(default_factory=dict)  # layer -> plan text such as W8A8

@@ -22,6 +22,7 @@ from workbench.session import Session
 from workbench.variants import MOST, check_some, chosen, compared, remove
 from workbench.views import compare_says as say
 from workbench.views.compare_pictures import film, question, shown
+from workbench.views.real import Real
 
 LOOK_TITLES = {
     "grid": "Side by side",
@@ -49,9 +50,14 @@ class Compare:
         self.table = table(elem_id="metrics")
         with gr.Accordion("Every step as a table", open=False):
             self.steps_table = table(elem_id="divergence-table")
+        with gr.Accordion("Real int8: seconds, bytes, and which layers run in it", open=False):
+            self.real = Real()
+            self.real.build()
         pictured = [self.pictures, self.player, self.quiz, self.plot]
         self.detail = [self.says, *pictured, self.table, self.steps_table]
+        self.detail += self.real.detail
         self.rest = [self.picked, self.looked, self.remove, self.look, self.gain]
+        self.rest += self.real.rest_of_it
 
     def _build_choice(self, page: Page) -> None:
         self.picked = gr.CheckboxGroup(
@@ -112,12 +118,15 @@ class Compare:
         def prepare(session: Session, samples: int, steps: int, seed: float) -> Work:
             return compare_work(page, session, samples, steps, seed)
 
-        self.runner.wire(page, prepare, [self.samples, self.steps, self.seed])
+        asked = [self.samples, self.steps, self.seed]
+        self.runner.wire(page, prepare, asked)
+        self.real.wire(page, asked)
 
     def paint(self, session: Session) -> Updates:
         """The comparison made last, or what to do first."""
         side, look = session.side, session.selection.look
         updates = {self.says: say.head(session), **self._paint_controls(session)}
+        updates |= self.real.paint(session)
         if side is None:
             session.drawn.pop("film", None)
             parts = [self.pictures, self.player, self.quiz, self.plot]

@@ -51,7 +51,7 @@ def _items(v: Any, n: int) -> list[dict[str, str]]:
             "Time, quantized",
             v["seconds_quantized"],
             "s",
-            f"simulated integers: not faster; float {number(v['seconds_float'])} s",
+            f"simulated integers: not faster; float {number(v['seconds_float'])} s; see Real int8",
         ),
     ]
 

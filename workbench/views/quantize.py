@@ -18,6 +18,7 @@ from workbench.heavy import is_loaded, load_heavy
 from workbench.jobs import Work
 from workbench.page import Page, Updates, setting
 from workbench.prediction import planned, predicted
+from workbench.real import with_int8_profile
 from workbench.recipe import is_plain, method_of, usable
 from workbench.running import Runner
 from workbench.selection import PLAN_BITS, PRESETS
@@ -85,6 +86,7 @@ class Quantize:
             ["set", "own"], label="Calibrate on", visible=False, elem_id="calibrate-on"
         )
         self.runner = Runner("Quantizing", "Apply", "apply")
+        self.profile = gr.Button("Set the int8 profile", elem_id="int8-profile", size="sm")
         self.note = facts(elem_id="apply-note")
 
     def _build_layers(self) -> None:
@@ -108,6 +110,7 @@ class Quantize:
             page.on(control.input, setting(name), [control], self.detail)
         page.on(self.method.input, _method, [self.method], everything)
         page.on(self.preset.input, _preset, [self.preset], everything)
+        page.on(self.profile.click, _int8_profile, [], everything)
         page.on(self.calibrate_on.input, _calibrate_on, [self.calibrate_on], self.detail)
         page.on_part(self.asker.fill, _fill, everything)
         page.on_part(self.form.set, _set, [*self.detail, self.form])
@@ -199,6 +202,12 @@ def _method(session: Session, name: str) -> None:
 
 def _preset(session: Session, preset: str) -> None:
     session.selection = with_preset(session.selection, preset)
+    session.drawn |= {"wrong": {}, "passed_over": ""}
+
+
+def _int8_profile(session: Session) -> None:
+    """W8A8 with symmetric weights: what integer kernels take."""
+    session.selection = with_int8_profile(session.selection)
     session.drawn |= {"wrong": {}, "passed_over": ""}
 
 
