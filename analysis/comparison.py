@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from analysis.metrics.frechet import frechet, frechet_to_data
 from analysis.metrics.image import psnr, ssim
 from analysis.metrics.sqnr import sqnr_db
+from analysis.models.compiled import compiled, why_not_compiled
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.trajectory import (
@@ -56,11 +57,16 @@ def compare(
     batch: int = DEFAULT_BATCH,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
+    compile: bool = False,
 ) -> Comparison:
     """Sample both models side by side from the same noise and measure the difference.
 
     The divergence of a step is |x_q - x| / |x| over all samples after it: 0 is no difference.
     A Frechet distance depends on the number of samples: `values["samples"]` stands beside it.
+
+    Args:
+        compile: sample both under torch.compile, whose first pass takes long; where it does not
+            work `values["not_compiled"]` says why, and they are sampled without.
 
     Raises:
         UserError: for steps, samples, seed, scheduler or prompt that make no sense.
@@ -70,9 +76,12 @@ def compare(
     tally = _Tally()
     pictures: list[tuple[torch.Tensor, torch.Tensor]] = []
     done, total = 0, len(list(batches(samples, batch))) * steps
+    pairing = [model, quantized.handle]
+    if compile:
+        pairing = [compiled(one) for one in pairing]
     for first, count in batches(samples, batch):
         pair = None
-        for pair in _lockstep(model, quantized.handle, spec, first, count, tally):
+        for pair in _lockstep(pairing, spec, first, count, tally):
             done += 1
             check_stop(should_stop)
             report(progress, min(done, total), total, f"timestep {pair[0].timestep:g}")
@@ -86,6 +95,7 @@ def compare(
         "steps": steps,
         **tally.values(),
         **picture_values(reference, candidate),
+        **({"not_compiled": why_not_compiled(pairing)} if compile else {}),
     }
     return Comparison(reference.numpy(), candidate.numpy(), values, spec)
 
@@ -130,16 +140,11 @@ class _Tally:
 
 
 def _lockstep(
-    model: ModelHandle,
-    quantized: ModelHandle,
-    spec: SamplingSpec,
-    first: int,
-    count: int,
-    tally: _Tally,
+    pair: Sequence[ModelHandle], spec: SamplingSpec, first: int, count: int, tally: _Tally
 ) -> Iterator[tuple[Step, Step]]:
     """Both runs a step at a time, so that no trajectory has to be kept; each one is timed."""
-    told = condition(model, spec.prompt, spec.guidance_scale)
-    runs = [trajectory(handle, spec, first, count, told) for handle in (model, quantized)]
+    told = condition(pair[0], spec.prompt, spec.guidance_scale)
+    runs = [trajectory(handle, spec, first, count, told) for handle in pair]
     while True:
         steps = []
         for i, run in enumerate(runs):

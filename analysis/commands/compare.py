@@ -7,11 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.options import Device, Guidance, Json, Out, Prompt, Scheduler, Seed, Steps
+from analysis.commands.foretold import foretold
+from analysis.commands.options import (
+    Device,
+    DryRun,
+    Force,
+    Guidance,
+    Json,
+    Out,
+    Prompt,
+    Scheduler,
+    Seed,
+    Steps,
+)
 from analysis.console import number, progress_bar, say, table
 from analysis.runs import find_run, new_run, write_manifest
 
 FASTEST = "fastest"
+TOLD = ("samples", "steps", "seed", "scheduler", "prompt", "guidance_scale")
 
 
 def compare(
@@ -30,13 +43,17 @@ def compare(
         str | None,
         typer.Option(help="With --backend, of what is no integer: float32, bfloat16 or fastest."),
     ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Sample under torch.compile, where that works.")
+    ] = False,
     device: Device = "auto",
     out: Out = None,
+    dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Sample float and quantized from the same noise."""
     import analysis
-    from analysis.errors import UserError
     from analysis.pictures import save_pictures
     from analysis.quant.store import float_model_name
 
@@ -45,20 +62,33 @@ def compare(
     handle = analysis.load_model(model or float_model_name(run), device)
     loaded = analysis.load_quantized(run, handle)
     told = (samples, steps, seed, scheduler, prompt, guidance)
-    if rest is not None and backend is None:
-        raise UserError("--rest belongs to --backend; add one, or leave it out.")
+    _check(backend, rest, compile)
+    named = dict(zip(TOLD, told, strict=True))
+    estimate = foretold(
+        handle, "compare", as_json, dry_run, force, quantized=loaded, real=bool(backend), **named
+    )
     with progress_bar("compare") as progress:
         real: dict[str, Any] = {}
         if backend is None:
-            done = analysis.compare(handle, loaded, *told, progress=progress)
+            done = analysis.compare(handle, loaded, *told, progress=progress, compile=compile)
         else:
             done, real = _in_backend(handle, loaded, backend, rest or FASTEST, told, progress)
-    values = {"quantized": str(run), **done.values, **real}
+    values = {"quantized": str(run), **done.values, **real, "estimate": estimate}
     if folder is not None:
         save_pictures(done, folder)
         write_manifest(folder, "compare", {**asdict(done.spec), "quantized": str(run)})
         values["run"] = str(folder)
-    say(values, as_json, _lines(values, backend) + (_real_lines(real) if real else []))
+    more = _real_lines(real) if real else values.get("not_compiled", [])
+    say(values, as_json, _lines(values, backend) + more)
+
+
+def _check(backend: str | None, rest: str | None, compile: bool) -> None:
+    from analysis.errors import UserError
+
+    if rest is not None and backend is None:
+        raise UserError("--rest belongs to --backend; add one, or leave it out.")
+    if compile and backend is not None:
+        raise UserError("--compile is of torch and --backend of another runtime; choose one.")
 
 
 def _lines(values: dict[str, Any], backend: str | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,19 @@ def compare_cost(
     prompt: str | None = None,
     guidance_scale: float | None = None,
     batch: int = DEFAULT_BATCH,
+    real: bool = False,
 ) -> Estimate:
-    """Of sampling the float and the quantized model side by side."""
+    """Of sampling the float and the quantized model side by side.
+
+    Args:
+        real: a third time, by a runtime, which is taken to be no slower than the float model.
+    """
     told = steps, samples, seed, scheduler, prompt, guidance_scale
     spec = sampling_spec(probes.model, *told)
     floating = sampled(probes, spec, batch, name="float")
-    return total([floating, sampled(probes, spec, batch, quantized.handle, "quantized")])
+    simulated = sampled(probes, spec, batch, quantized.handle, "quantized")
+    third = [replace(floating, parts=(("runtime", floating.seconds),))] if real else []
+    return total([floating, simulated, *third])
 
 
 def capture_cost(

@@ -128,8 +128,13 @@ def sample(
     batch: int = DEFAULT_BATCH,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
+    compile: bool = False,
 ) -> torch.Tensor:
-    """Pictures [N, C, H, W] in [0, 1] of a whole run, on the CPU."""
+    """Pictures [N, C, H, W] in [0, 1] of a whole run, on the CPU; see `compiled` for `compile`."""
+    if compile:
+        from analysis.models.compiled import compiled
+
+        model = compiled(model)
     told = condition(model, spec.prompt, spec.guidance_scale)
     done, total = 0, len(list(batches(spec.samples, batch))) * spec.steps
     pictures = []
