@@ -41,6 +41,7 @@ class Recorder:
         self._centers: dict[str, float] = {}
         self._draws: dict[tuple[str, int, int], Array] = {}
         self._positions: dict[tuple[str, int, int, bool], Array] = {}
+        self._indices: dict[tuple[str, int, int, bool], torch.Tensor] = {}
         self._place = Workplace.made(bins)
         self._moments: dict[str, Moments] = {}
         self._sights: dict[tuple[str, tuple[int, int, int], bool], Sight] = {}
@@ -49,6 +50,7 @@ class Recorder:
         """Samples `first` .. `first + size` come next."""
         self._first, self._size = first, size
         self._positions.clear()
+        self._indices.clear()
         self._sights.clear()
 
     def begin_pass(self, timestep: float) -> None:
@@ -101,7 +103,7 @@ class Recorder:
     def _reduce(self, name: str, arranged: Arranged, part: slice | None, known: Any) -> Summary:
         """By torch's reductions, on the tensor's device."""
         summary = known or self._centered(_center_key(name), arranged)
-        values = arranged.values(part, self._drawn(name, arranged, part))
+        values = arranged.values(part, self._index(name, arranged, part))
         self._pending.append((name, (summary.part(part), values)))
         if self._per_sample is None or not arranged.x.is_cuda:
             self._drain()  # nothing to wait for, or too much to hold
@@ -115,6 +117,17 @@ class Recorder:
         (first,) = to_host([(summary, arranged.x.new_empty(0))])
         self._centers[key] = first.mean if first.finite and first.far_off else 0.0
         return Summary.of(arranged, first.mean) if self._centers[key] else summary
+
+    def _index(self, name: str, arranged: Arranged, part: slice | None) -> torch.Tensor | None:
+        """The same positions on the tensor's device, brought there once a batch."""
+        positions = self._drawn(name, arranged, part)
+        if positions is None:
+            return None
+        key = (name, arranged.shape[0], arranged.size(part), arranged.planes)
+        if key not in self._indices:
+            index = torch.from_numpy(positions.astype(np.int64))
+            self._indices[key] = index.to(arranged.x.device)
+        return self._indices[key]
 
     def _drawn(self, name: str, arranged: Arranged, part: slice | None) -> Array | None:
         """Positions [N, n] in each sample that enter the histogram; `None` for all."""

@@ -82,10 +82,9 @@ class Arranged:
         channel = channel + (part or slice(None)).indices(channels)[0]
         return channel * size + row if self.planes else row * channels + channel
 
-    def values(self, part: slice | None, positions: Array | None) -> torch.Tensor:
+    def values(self, part: slice | None, index: torch.Tensor | None) -> torch.Tensor:
         """Values at positions [N, n] in each sample, or all in the channels of `part`."""
-        if positions is not None:
-            index = torch.from_numpy(positions.astype(np.int64)).to(self.x.device)
+        if index is not None:
             return self.flat().gather(1, index).view(-1)
         if part is None:
             return self.flat().view(-1)
