@@ -1,12 +1,6 @@
 // props.value = {title, text, items, notes, late}; see facts.py.
 const [heading, sentence, list, remarks] = element.querySelectorAll('h3, p, dl, ul');
 
-// Names of layers are long: a line may end after each of their parts.
-function broken(text) {
-  return String(text).split(/(?<=[._#])(?=[A-Za-z])/).flatMap((part, i) =>
-    i ? [document.createElement('wbr'), part] : [part]);
-}
-
 function make(tag, text, kind) {
   const made = document.createElement(tag);
   made.append(...broken(text));

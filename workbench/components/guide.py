@@ -30,7 +30,7 @@ guide = part(
   </section>
   <article class="wb-guide-step" hidden>
     <p class="wb-guide-heading"></p>
-    <div aria-live="polite"><h3></h3><p class="wb-guide-text"></p>
+    <div aria-live="polite"><h3 aria-level="2"></h3><p class="wb-guide-text"></p>
       <p class="wb-guide-look"><b>Look:</b> <span></span></p></div>
     <nav><button type="button" class="wb-back">Back</button><button type="button"
       class="wb-next">Next</button><button type="button" class="wb-again">Set again</button><button

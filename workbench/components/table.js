@@ -31,7 +31,7 @@ const sortable = cell => (isChoice(cell) ? cell.value ?? cell.plan : cell);
 function cellOf(content, row, column) {
   const cell = document.createElement('td');
   if (isChoice(content)) cell.append(choiceOf(content, value.columns[column], row, column));
-  else cell.textContent = shown(content);
+  else cell.append(...broken(shown(content)));
   if (typeof content === 'number') cell.className = 'wb-number';
   return cell;
 }

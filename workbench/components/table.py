@@ -16,5 +16,6 @@ table = part(
 <div class="wb-table" tabindex="0" role="region">
   <table><caption></caption><thead><tr></tr></thead><tbody></tbody></table>
 </div>""",
+    "breaks.js",
     "table.js",
 )

@@ -77,7 +77,7 @@ def repeats(
         data,
         f"One-step SQNR of {len(seeds)} repeats beside that of {len(others)} drawn sets",
         120 + 32 * len(rows),
-        margin={"l": 150, "r": 12, "t": 8, "b": 44},
+        margin={"l": 165, "r": 12, "t": 8, "b": 44},
         xaxis=axis("one-step SQNR (dB)"),
         yaxis=axis(
             "",

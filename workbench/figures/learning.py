@@ -45,7 +45,7 @@ def losses(points: Sequence[Point]) -> Figure | None:
         260,
         showlegend=len(phases) > 1,
         margin={"l": 62, "r": 12, "t": 28, "b": 44},
-        xaxis=axis("blocks, in the order they learn (each from its first to its last iteration)"),
+        xaxis=axis("blocks, in the order they learn"),
         yaxis=axis("loss (squared units)", type="log", exponentformat="power"),
     )
 

@@ -73,7 +73,7 @@ class Calibration:
             self.step_table = table(elem_id="step-table")
 
     def _build_sets(self) -> None:
-        gr.Markdown("### Drawn sets")
+        gr.Markdown("## Drawn sets", elem_classes="wb-part")
         self.table = table(elem_id="set-table")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
@@ -92,7 +92,7 @@ class Calibration:
                 self.scatter = plot(elem_id="scatter", min_height=200)
 
     def _build_effect(self) -> None:
-        gr.Markdown("### Effect on scales and on one step")
+        gr.Markdown("## Effect on scales and on one step", elem_classes="wb-part")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 self.effect_says = facts(elem_id="effect-says")
@@ -104,7 +104,7 @@ class Calibration:
             self.effect_table = table(elem_id="effect-table")
 
     def _build_stability(self) -> None:
-        gr.Markdown("### Stability: the chosen set with other seeds")
+        gr.Markdown("## Stability: the chosen set with other seeds", elem_classes="wb-part")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 self.stability_says = facts(elem_id="stability-says")

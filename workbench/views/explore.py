@@ -44,7 +44,7 @@ class Explore:
                 self._build_map()
             with gr.Column(scale=6, min_width=340):
                 self._build_cell()
-        gr.Markdown("### What if the grid were another?")
+        gr.Markdown("## What if the grid were another?", elem_classes="wb-part")
         self.grid = GridControls()
         with gr.Accordion("The same numbers as tables", open=False) as self.tables:
             self.numbers = table(elem_id="cell-numbers")
@@ -78,7 +78,7 @@ class Explore:
             scopes = [("all timesteps", "all"), ("this timestep only", "step")]
             self.scope = gr.Radio(scopes, label="Drawn grid fits", elem_id="scope", scale=2)
             self.log = gr.Checkbox(label="Logarithmic count", min_width=170)
-        gr.Markdown("#### Range of each channel", elem_classes="wb-small")
+        gr.Markdown("### Range of each channel", elem_classes="wb-small")
         self.channels = plot(elem_id="channels", min_height=210)
 
     def wire(self, page: Page) -> None:

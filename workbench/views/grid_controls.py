@@ -42,18 +42,14 @@ class GridControls:
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=340):
                 self.says = facts(elem_id="what-if")
+                choices = [("all layers", "all"), ("this layer only", "layer")]
+                self.applies = gr.Radio(choices, label="A change reaches", elem_id="applies")
+                self.reset = gr.Button("Same grid for all again", elem_id="reset", size="sm")
             with gr.Column(scale=6, min_width=340):
                 self._build_knobs()
 
     def _build_knobs(self) -> None:
-        with gr.Row(elem_classes="wb-tight"):
-            choices = [("all layers", "all"), ("this layer only", "layer")]
-            self.applies = gr.Radio(
-                choices, label="A change reaches", elem_id="applies", min_width=250
-            )
-            self.bits = gr.Radio(
-                list(BITS), label="Bits", elem_classes="wb-bits", elem_id="bits", min_width=320
-            )
+        self.bits = gr.Radio(list(BITS), label="Bits", elem_classes="wb-bits", elem_id="bits")
         with gr.Row(elem_classes="wb-tight"):
             titles = [(ESTIMATOR_TITLES[e], e) for e in ESTIMATORS]
             self.estimator = gr.Dropdown(
@@ -66,13 +62,7 @@ class GridControls:
         self.keep = gr.Slider(
             LEAST_KEPT, 100, step=1, label="Part of that range that is kept (%)", elem_id="keep"
         )
-        with gr.Row(elem_classes="wb-tight"):
-            self.symmetric = gr.Checkbox(
-                label="Symmetric around 0", elem_id="symmetric", min_width=160
-            )
-            self.reset = gr.Button(
-                "Same grid for all again", elem_id="reset", size="sm", min_width=160
-            )
+        self.symmetric = gr.Checkbox(label="Symmetric around 0", elem_id="symmetric")
 
     @property
     def knobs(self) -> list[Any]:

@@ -48,12 +48,12 @@ class Shortcuts:
                 self.halves = plot(elem_id="halves", min_height=340)
                 self.log = gr.Checkbox(label="Logarithmic share")
                 self.reaches = plot(elem_id="reaches", min_height=190)
-                gr.Markdown("#### The whole input", elem_classes="wb-small")
+                gr.Markdown("### The whole input", elem_classes="wb-small")
                 self.whole = plot(elem_id="whole-input", min_height=300)
             with gr.Column(scale=5, min_width=340):
-                gr.Markdown("#### The halves of the input", elem_classes="wb-small")
+                gr.Markdown("### The halves of the input", elem_classes="wb-small")
                 self.inputs = plot(elem_id="small-half", min_height=300)
-                gr.Markdown("#### The weight slices that meet them", elem_classes="wb-small")
+                gr.Markdown("### The weight slices that meet them", elem_classes="wb-small")
                 self.weights = plot(elem_id="weight-halves", min_height=300)
                 self.slices = facts(elem_id="weights-say")
         with gr.Accordion("The same numbers as tables", open=False) as self.tables:
