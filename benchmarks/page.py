@@ -24,22 +24,27 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# From the mouse button's release to a plot's next drawing, on the browser's own clock.
+# From a key, or the mouse button's release, to a plot's next drawing, on the browser's own clock.
 STOPWATCH = """plot => {
   if (!window.watch) {
-    window.addEventListener('mouseup', () => { window.pressed = performance.now(); }, true);
+    for (const press of ['mouseup', 'keydown'])
+      window.addEventListener(press, () => { window.pressed = performance.now(); }, true);
     window.watch = new MutationObserver(() => { window.painted = performance.now(); });
   }
   window.watch.disconnect();
   window.watch.observe(document.querySelector(`#${plot} .plot`), {attributeFilter: ['data-rev']});
 }"""
 WHAT_IFS = 20
+STEPS = 15  # of the timestep, on each tab that follows it
+FOLLOWS = {"time": "over-time", "shortcuts": "halves"}  # tab -> a plot
 
 
 def page() -> dict[str, Any]:
-    """Seconds from `python app.py` to the first heatmap, milliseconds from click to histogram.
+    """Seconds until the page shows its plots, milliseconds until reads and what-ifs repaint.
 
-    What-if: milliseconds from a click on other bits to the map of all layers.
+    First view: from `python app.py`. Cold load: a new visitor's, from the address on. Reads: from
+    a click on the map to the cell's histogram, from a key on the timestep to the open tab's plot,
+    from other bits to every layer's prediction. What-if: from other bits to the map of all layers.
     """
     from playwright.sync_api import sync_playwright
 
@@ -51,22 +56,63 @@ def page() -> dict[str, Any]:
             tab.wait_for_selector("#heatmap .plot[data-rev]")
             first_view = time.perf_counter() - started
             tab.wait_for_selector("#histogram .plot[data-rev]")
-            clicks = _clicks(tab)
-            tab.goto(f"{address}/?stat=sqnr")
-            tab.wait_for_selector("#histogram .plot[data-rev]")
-            what_ifs = _what_ifs(tab)
+            reads = {"click": _clicks(tab)}
+            cold = _cold_load(browser, address)
+            sqnr = _opened(tab, f"{address}/?stat=sqnr", "heatmap")
+            what_ifs = _what_ifs(sqnr, "bits", "heatmap")
+            for name, plot in FOLLOWS.items():
+                reads[name] = _steps(_opened(tab, f"{address}/?tab={name}", plot), plot)
+            bits = _opened(tab, f"{address}/?tab=quantize", "layer-sqnr")
+            reads["quantize"] = _what_ifs(bits, "act-bits", "layer-sqnr")
         browser.close()
     return {
         "first_view_s": first_view,
         "first_view_limit_s": 5.0,
-        "clicks": len(clicks),
-        "click_median_ms": median(clicks),
-        "click_p95_ms": quantiles(clicks, n=20)[-1],
-        "click_limit_ms": 150.0,
-        "what_if_median_ms": median(what_ifs),
-        "what_if_p95_ms": quantiles(what_ifs, n=20)[-1],
+        "cold_load_s": cold,
+        "cold_load_limit_s": 3.0,
+        **{f"{name}_{key}": v for name, ms in reads.items() for key, v in _summary(ms).items()},
+        "read_median_limit_ms": 150.0,
+        "read_p95_limit_ms": 400.0,
+        **{f"what_if_{key}": value for key, value in _summary(what_ifs).items()},
         "what_if_limit_ms": 200.0,
     }
+
+
+def _summary(milliseconds: list[float]) -> dict[str, float]:
+    return {"median_ms": median(milliseconds), "p95_ms": quantiles(milliseconds, n=20)[-1]}
+
+
+def _cold_load(browser: Any, address: str) -> float:
+    """Seconds from the address to both plots of the first tab, the middle of three new visitors."""
+    times = []
+    for _ in range(3):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        tab = context.new_page()
+        started = time.perf_counter()
+        tab.goto(address)
+        tab.wait_for_selector("#heatmap .plot[data-rev]")
+        tab.wait_for_selector("#histogram .plot[data-rev]")
+        times.append(time.perf_counter() - started)
+        context.close()
+    return median(times)
+
+
+def _opened(tab: Any, address: str, plot: str) -> Any:
+    tab.goto(address)
+    tab.wait_for_selector(f"#{plot} .plot[data-rev]")
+    tab.wait_for_timeout(2000)  # the page reads its address first
+    return tab
+
+
+def _steps(tab: Any, plot: str) -> list[float]:
+    """The timestep moved by a key, on the bar's slider."""
+    tab.evaluate(STOPWATCH, plot)
+    tab.focus(".wb-bar input")
+    times = []
+    for _ in range(STEPS):
+        tab.wait_for_timeout(200)
+        times.append(_timed(tab, partial(tab.keyboard.press, "ArrowRight")))
+    return times
 
 
 def find_chromium() -> str:
@@ -121,12 +167,11 @@ def _clicks(tab: Any) -> list[float]:
     return times
 
 
-def _what_ifs(tab: Any) -> list[float]:
-    tab.wait_for_timeout(2000)  # the page reads its address first
-    tab.evaluate(STOPWATCH, "heatmap")
+def _what_ifs(tab: Any, knob: str, plot: str) -> list[float]:
+    tab.evaluate(STOPWATCH, plot)
     times = []
     for turn in range(WHAT_IFS):
-        label = tab.locator("#bits label").nth((3, 1, 5)[turn % 3])
+        label = tab.locator(f"#{knob} label").nth((3, 1, 5)[turn % 3])
         label.scroll_into_view_if_needed()
         tab.wait_for_timeout(200)
         times.append(_timed(tab, label.click))
