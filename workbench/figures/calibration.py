@@ -31,6 +31,8 @@ SLOTS = (
     (PINK, "triangle-up", "dashdot"),
     ("#8a6fc9", "cross", "longdash"),
     ("#8c7a00", "star", "longdashdot"),
+    ("#1a93b8", "x", "2px,6px"),
+    ("#a65a2e", "pentagon", "12px,3px,2px,3px,2px,3px"),
 )
 NEUTRAL = "#7a869a"
 LARGEST = 15  # pixels of a marker
