@@ -193,7 +193,7 @@ def test_notes_of_the_method_and_reasons_of_layers_stand_below_the_result(sessio
     session.variants = [Variant(1, "W4A8", "toy", None, session.quantized)]
     shown = say.result(session)
     assert shown["notes"] == [note, "conv_in: it took no part."]
-    assert "1 layer stayed (partly) float." in shown["text"]
+    assert "1 layer stayed (partly) float. Its layers were not measured" in shown["text"]
 
 
 def test_many_reasons_are_cut_and_their_number_is_said():

@@ -19,6 +19,13 @@ from workbench.variants import applied
 
 MEGABYTE = 1e6
 MOST_SKIPPED = 3  # layers whose reasons are told
+MEASURED = (
+    "Every layer was measured on the float model's own activations: the points show what was "
+    "predicted of its input against what came out."
+)
+UNMEASURED = (
+    "Its layers were not measured, because that was cancelled; press Apply to measure them."
+)
 LOADING = {"title": "Loading the methods …", "text": "Their defaults decide what is predicted."}
 
 
@@ -62,8 +69,7 @@ def result(session: Session) -> dict[str, Any]:
         text += f" {some} layer{'s' if some > 1 else ''} stayed (partly) float."
     return {
         "title": f"Quantized model: {quantized.method}, {quantized.plan.text}",
-        "text": f"{text} Every layer was measured on the float model's own activations: the "
-        "points show what was predicted of its input against what came out.",
+        "text": f"{text} {MEASURED if variant.errors else UNMEASURED}",
         "items": [
             tile("Size", f"{size:.2f}", "MB", f"float: {whole:.2f} MB"),
             tile("Smaller by", f"{whole / size:.1f}", "times"),
