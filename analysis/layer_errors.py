@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from analysis.quant.assemble import quant_layers
 from analysis.quant.model import QuantizedModel
 from analysis.quant.modules import QuantLayer
 from analysis.quant.whatif import sqnr_db
+
+STEPS, SAMPLES = 8, 4  # of the run that layers are measured on
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class LayerError:
 def layer_errors(
     model: ModelHandle,
     quantized: QuantizedModel,
-    samples: int = 4,
-    steps: int = 8,
+    samples: int = SAMPLES,
+    steps: int = STEPS,
     seed: int = 1,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
@@ -65,7 +68,7 @@ class _Beside(nn.Module):
     def __init__(self, floating: nn.Module, quantized: QuantLayer) -> None:
         super().__init__()
         self.floating, self.quantized = floating, quantized
-        self.sums = [0.0] * 4  # squares: input, its error, output, its error
+        self.sums: list[Any] = [0.0] * 4  # squares: input, its error, output, its error
 
     @property
     def weight(self) -> Tensor:
@@ -78,17 +81,18 @@ class _Beside(nn.Module):
         out = self.floating(x)
         pairs = ((x, self.quantized.input_quantizer(x)), (out, self.quantized(x)))
         for i, (true, rounded) in enumerate(pairs):
-            self.sums[2 * i] += _power(true)
-            self.sums[2 * i + 1] += _power(true - rounded)
+            self.sums[2 * i] = self.sums[2 * i] + _power(true)
+            self.sums[2 * i + 1] = self.sums[2 * i + 1] + _power(true - rounded)
         return out
 
     def error(self) -> LayerError:
-        into, into_error, out, out_error = self.sums
+        into, into_error, out, out_error = (float(one) for one in self.sums)
         return LayerError(float(sqnr_db(into, into_error)), float(sqnr_db(out, out_error)))
 
 
-def _power(x: Tensor) -> float:
-    return float(x.double().square().sum())
+def _power(x: Tensor) -> Tensor:
+    """Stays on the device: asking for the number would wait for every layer."""
+    return x.double().square().sum()
 
 
 def _beside(

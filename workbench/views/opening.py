@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from analysis.progress import Progress, ShouldStop
 from workbench.captures import OpenCapture, keep_file, keep_new, open_file
 from workbench.components.drop import drop
 from workbench.examples import EXAMPLES, example
+from workbench.foretelling import capture_cost
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.page import Page, Updates, check_whole, sent
@@ -77,7 +79,7 @@ class Opening:
             )
             self.seed = gr.Number(0, precision=0, label="Seed", min_width=80)
             self.scheduler = gr.Dropdown([OWN], value=OWN, label="Scheduler", min_width=140)
-        self.runner = Runner("Capturing", "Capture now", "run-capture")
+        self.runner = Runner("Capturing", "Capture now", "run-capture", foretells=True)
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
@@ -96,7 +98,13 @@ class Opening:
             return capture_work(page, session, *values)
 
         inputs = [self.model, self.steps, self.samples, self.seed, self.scheduler]
-        self.runner.wire(page, prepare, inputs)
+        self.runner.wire(
+            page,
+            prepare,
+            inputs,
+            foretell=partial(capture_cost, page),
+            stale=[control.input for control in inputs],
+        )
         self.panel.expand(_schedulers, None, [self.scheduler], show_progress="hidden")
 
 

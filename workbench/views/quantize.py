@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from workbench.components.asker import asker
 from workbench.components.form import form
 from workbench.figures.learning import loss_table, losses
 from workbench.figures.results import agreement, layer_sqnr
+from workbench.foretelling import quantize_cost
 from workbench.forms import LOADING, form_value, with_method, with_part, with_preset, with_value
 from workbench.heavy import is_loaded, load_heavy
 from workbench.jobs import Work
@@ -85,8 +87,10 @@ class Quantize:
         self.calibrate_on = gr.Radio(
             ["set", "own"], label="Calibrate on", visible=False, elem_id="calibrate-on"
         )
-        self.runner = Runner("Quantizing", "Apply", "apply")
-        self.profile = gr.Button("Set the int8 profile", elem_id="int8-profile", size="sm")
+        self.runner = Runner("Quantizing", "Apply", "apply", foretells=True)
+        self.profile = gr.Button(
+            "Set the int8 profile: what integer kernels take", elem_id="int8-profile", size="sm"
+        )
         self.note = facts(elem_id="apply-note")
 
     def _build_layers(self) -> None:
@@ -124,13 +128,25 @@ class Quantize:
         def prepare(session: Session) -> Work:
             return quantize_work(page, session)
 
-        self.runner.wire(page, prepare, [], live=self._paint_losses)
+        self.runner.wire(
+            page,
+            prepare,
+            [],
+            live=self._paint_losses,
+            foretell=partial(quantize_cost, page),
+            stale=[
+                *(getattr(self, name).input for name in CONTROLS),
+                *(self.method.input, self.calibrate_on.input, self.form.set, self.form.part),
+                *(self.table.input, self.keep.click, self.clear.click, self.profile.click),
+            ],
+        )
 
     def paint(self, session: Session) -> Updates:
         """The prediction for what is set, and the model that was made last."""
         if is_loaded():
-            session.selection, problem = usable(session.selection)
-            if problem:
+            known, problem = usable(session.selection)
+            if problem:  # else another event may have changed it meanwhile
+                session.selection = known
                 session.drawn["passed_over"] = problem
         elif not is_plain(session.selection):
             return {**self._paint_controls(session), self.says: say.LOADING}
@@ -207,6 +223,7 @@ def _preset(session: Session, preset: str) -> None:
 
 def _int8_profile(session: Session) -> None:
     """W8A8 with symmetric weights: what integer kernels take."""
+    load_heavy()  # takes seconds the first time, in which other events may change the selection
     session.selection = with_int8_profile(session.selection)
     session.drawn |= {"wrong": {}, "passed_over": ""}
 

@@ -14,6 +14,7 @@ from workbench.components import downloads, facts, plot, table
 from workbench.figures.calibration import empty
 from workbench.figures.pareto import COSTS, GAINS, pareto
 from workbench.figures.sensitivity import sensitivity
+from workbench.foretelling import sweep_cost
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
 from workbench.page import READ, Page, Updates, sent, setting
@@ -118,7 +119,7 @@ class Sweep:
             self.sweep_samples = _number("Pictures (N)", "sweep-samples")
             self.sweep_steps = _number("Steps", "sweep-steps")
             self.sweep_seconds = _number("Time budget (s)", "sweep-seconds")
-        self.rows = Runner("Sweeping", "Sweep", "run-sweep")
+        self.rows = Runner("Sweeping", "Sweep", "run-sweep", foretells=True)
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
@@ -164,13 +165,22 @@ class Sweep:
         def run(session: Session, chosen: Any, plans: Any, more: str, *rest: Any) -> Work:
             return sweep_work(page, session, chosen, all_plans(plans, more), *rest)
 
+        def cost(session: Session, chosen: Any, plans: Any, more: str, *rest: Any) -> Any:
+            return sweep_cost(page, session, chosen, all_plans(plans, more), *rest)
+
         self.layers.wire(
             page, measure, [self.layer_seconds, self.finalists], live=self._paint_layers
         )
         lists = [self.methods, self.plans, self.more_plans, self.sets]
         numbers = [self.sweep_samples, self.sweep_steps, self.sweep_seconds]
+        form = [*lists, *numbers, self.with_apart, self.preset]
         self.rows.wire(
-            page, run, [*lists, *numbers, self.with_apart, self.preset], live=self._paint_rows
+            page,
+            run,
+            form,
+            live=self._paint_rows,
+            foretell=cost,
+            stale=[control.input for control in form],
         )
 
     def paint(self, session: Session) -> Updates:
