@@ -135,6 +135,12 @@ def test_labels_that_would_cover_each_other_are_left_to_hovering():
     # W4A6 and W4A8 lie together and both are on the front: the first of them has the label.
     assert trace(figure, "rtn")["text"] == ["W8A8", "W4A8", "", "W4A4"]
     assert "W4A6" in trace(figure, "rtn")["hovertext"][2]
+    rows = [row("rtn", "W8A8", 4.0, 40.0), row("rtn", "W6A6", 2.0, 23.6)]
+    rows += [row("rtn", "W4A4", 1.0, 10.0), row("ptq4dm", "W6A6", 2.0, 20.0)]
+    # rtn's label hangs below its point, and ptq4dm's would stand on its own just there.
+    assert trace(pareto(rows, "size", "psnr"), "ptq4dm")["text"] == [""]
+    rows[3] = row("ptq4dm", "W6A6", 2.0, 30.0)
+    assert trace(pareto(rows, "size", "psnr"), "ptq4dm")["text"] == ["W6A6"]
 
 
 def test_tables_say_what_the_figures_say(session):

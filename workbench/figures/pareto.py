@@ -23,6 +23,8 @@ LOOKS = (  # of methods: colour, symbol, and where the label stands: methods lie
 
 
 ROOM = (0.2, 0.055)  # of a label, as shares of the plot's width and height
+AWAY = {"top": (0, 0.05), "bottom": (0, -0.05), "middle": (0, 0), "left": (-0.1, 0)}  # from a point
+AWAY |= {"right": (0.1, 0), "center": (0, 0)}
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,8 @@ def pareto(rows: Sequence[SweepRow], x: str, y: str) -> Figure:
     drawn = [i for i, row in enumerate(rows) if _both(cost, gain, row)]
     front = front_of(rows, x, y)
     named = _labelled(rows, drawn, front, cost, gain)
-    methods = list(dict.fromkeys(row.method for row in rows))
     data = [_front(rows, [i for i in drawn if front[i]], cost, gain)]
-    for place, method in enumerate(methods):
-        look = LOOKS[place % len(LOOKS)]
+    for method, look in _looks(rows).items():
         chosen = [i for i in drawn if rows[i].method == method]
         data.append(_points(rows, chosen, named, cost, gain, look))
     more = "higher" if gain.more_is_better else "lower"
@@ -104,6 +104,12 @@ def _both(cost: Measure, gain: Measure, row: SweepRow) -> bool:
     return row.error is None and all(v is not None and math.isfinite(v) for v in values)
 
 
+def _looks(rows: Sequence[SweepRow]) -> dict[str, tuple[str, str, str]]:
+    """Every method's look, by the order in which they came."""
+    methods = dict.fromkeys(row.method for row in rows)
+    return {method: LOOKS[place % len(LOOKS)] for place, method in enumerate(methods)}
+
+
 def _labelled(
     rows: Sequence[SweepRow], drawn: list[int], front: list[bool], cost: Measure, gain: Measure
 ) -> set[int]:
@@ -113,6 +119,9 @@ def _labelled(
     values = np.array([[cost.of(rows[i]), gain.of(rows[i])] for i in drawn], dtype=float)
     span = np.ptp(values, axis=0)
     places = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    looks = _looks(rows)
+    sides = [looks[rows[i].method][2].split() for i in drawn]
+    places += [np.sum([AWAY[word] for word in side], axis=0) for side in sides]  # [N, 2]
     kept: list[int] = []
     for place in sorted(range(len(drawn)), key=lambda p: not front[drawn[p]]):
         apart = np.abs(places[kept] - places[place]) > ROOM  # [K, 2]
