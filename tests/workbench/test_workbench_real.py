@@ -138,7 +138,7 @@ def test_what_was_measured_is_said(ran, installed):
     assert tiles["Symmetric weights cost"] == ("0.5", "dB")
     assert head["notes"] == ["A remark."]
     rows = {row[1]: row[2:] for row in say.runs(ran)["rows"]}
-    assert rows == {"float": [3.0, 18.0], "simulated": [4.5, 4.6], "real": [1.5, 5.0]}
+    assert rows == {"float": [3.0, 18.0], "○ simulated": [4.5, 4.6], "● real": [1.5, 5.0]}
     shares = say.shares(ran)
     assert "50 % is integer work" in shares["title"]
     assert sum(int(item["value"]) for item in shares["items"]) == 100
@@ -147,7 +147,7 @@ def test_what_was_measured_is_said(ran, installed):
 def test_every_layer_has_a_badge_and_a_reason(ran, installed):
     rows = say.layers(ran)["rows"]
     assert rows == [
-        ["a", "real", "int8", None, "∞"],
+        ["a", "● real", "int8", None, "∞"],
         ["b", "float", "bfloat16", "its weight is float", 40.0],
         ["c#scores", None, None, "inside a larger operation", None],
     ]
@@ -157,7 +157,7 @@ def test_without_an_integer_layer_nothing_is_called_real(ran, installed):
     values = {**VALUES, "integer_layers": 0}
     ran.real[2, "openvino"] = RealRun("2: model 2", "openvino", values, 1)
     assert say.head(ran)["title"] == "No layer ran in int8: 2: model 2"
-    assert [row[1] for row in say.runs(ran)["rows"]] == ["float", "simulated", "float"]
+    assert [row[1] for row in say.runs(ran)["rows"]] == ["float", "○ simulated", "float"]
 
 
 def test_before_a_run_the_grids_tell(session, installed, ddpm, ddpm_capture):
@@ -168,7 +168,7 @@ def test_before_a_run_the_grids_tell(session, installed, ddpm, ddpm_capture):
     quantized = analysis.quantize(ddpm, plan="W8A8", calibration=ddpm_capture)
     session.variants.append(Variant(1, "plain", "x", ddpm, quantized))
     rows = say.layers(session)["rows"]
-    assert {row[1] for row in rows} == {"simulated"}
+    assert {row[1] for row in rows} == {"○ simulated"}
     reasons = {row[0]: row[2:4] for row in rows}
     assert reasons["conv_out"][0] == "float"
     assert "asymmetric" in reasons["conv_out"][1]

@@ -11,6 +11,7 @@ from workbench.session import Session
 from workbench.views.quantize_says import tile
 
 MEGABYTE = 1e6
+REAL, SIMULATED, FLOAT = "● real", "○ simulated", "float"  # badges
 WORK = {
     "integer": ("Integer products", "convolutions, linear maps, attention"),
     "floating": ("Float products", "layers that did not run in int8"),
@@ -121,17 +122,16 @@ def runs(session: Session) -> dict[str, Any] | None:
         return None
     v = run.values
     title, _ = RUNTIMES[run.backend]
-    real = "real" if v["integer_layers"] else "float"
+    badge = REAL if v["integer_layers"] else FLOAT
     mine, simulated = v["seconds_quantized"], v["seconds_simulated"]
     rows = [
-        ["Float, PyTorch eager", "float", v["seconds_float"], v["bytes_float"] / MEGABYTE],
-        ["Quantized, PyTorch", "simulated", simulated, run.size / MEGABYTE],
-        [f"Quantized, {title}", real, mine, v["bytes"] / MEGABYTE],
+        ["Float, PyTorch eager", FLOAT, v["seconds_float"], v["bytes_float"] / MEGABYTE],
+        ["Quantized, PyTorch", SIMULATED, simulated, run.size / MEGABYTE],
+        [f"ONNX file in {title}", badge, mine, v["bytes"] / MEGABYTE],
     ]
-    columns = [("How", ""), ("Integers", ""), ("Sampling", "s"), ("On disk", "MB")]
+    columns = [("How", ""), ("Badge", ""), ("Sampling", "s"), ("On disk", "MB")]
     return {
-        "caption": f"{v['samples']} pictures of {v['steps']} steps, measured in one run; on disk: "
-        "the weights, and of the last row the ONNX file",
+        "caption": f"{v['samples']} pictures, {v['steps']} steps, in one run",
         "columns": [{"title": name, "unit": unit} for name, unit in columns],
         "rows": rows,
     }
@@ -149,16 +149,16 @@ def layers(session: Session) -> dict[str, Any] | None:
         from analysis.int8 import integer_kernels
 
         rows = [
-            [row.name, "simulated", "int8" if row.integer else "float", row.why or None, None]
+            [row.name, SIMULATED, "int8" if row.integer else "float", row.why or None, None]
             for row in integer_kernels(variant.quantized)
         ]
         caption = f"{len(rows)} layers and products of attention, as their grids allow"
     titles = [
         ("Layer", ""),
-        ("Integers", ""),
+        ("Badge", ""),
         ("Runs as" if run is None else "Ran as", ""),
         ("Why not, or remark", ""),
-        ("Simulation to runtime", "dB"),
+        ("SQNR, simulated to real", "dB"),
     ]
     return {
         "caption": caption,
@@ -169,6 +169,6 @@ def layers(session: Session) -> dict[str, Any] | None:
 
 def _row(row: Any) -> list[Any]:
     ran = {"int8": "int8", "bf16": "bfloat16", "f32": "float32"}.get(row["ran"])
-    badge = {"int8": "real", None: None}.get(ran, "float")
+    badge = {"int8": REAL, None: None}.get(ran, FLOAT)
     db = row["sqnr_db"]
     return [row["name"], badge, ran, row["why"] or None, "∞" if db == float("inf") else db]
