@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME ...] [--json]`: run benchmarks, print one object or line each.
 
-`python -m benchmarks table [...]` makes docs/results.md; it has its own --help.
+`python -m benchmarks table [...]` makes docs/results.md, `python -m benchmarks peers [...]`
+docs/benchmarks.md; each has its own --help.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from benchmarks.capture_cost import capture_memory, capture_time
 from benchmarks.int8 import int8
 from benchmarks.page import page
+from benchmarks.peers.command import main as peers
 from benchmarks.reconstruction import reconstruction
 from benchmarks.simulation import simulation
 from benchmarks.table.command import main as table
@@ -33,6 +35,9 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
 def main() -> None:
     if sys.argv[1:2] == ["table"]:
         table(sys.argv[2:])
+    if sys.argv[1:2] == ["peers"]:
+        peers(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument(

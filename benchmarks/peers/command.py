@@ -1,0 +1,85 @@
+"""`python -m benchmarks peers`: run what is missing, then write the document."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from analysis.atomic import write_whole
+from analysis.errors import UserError
+from benchmarks.peers.settings import Settings
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command; what failed is in the document, and the exit status 0 all the same."""
+    try:
+        _run(_parser().parse_args(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; what is finished is kept", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
+    add = parser.add_argument
+    add("--steps", type=int, default=50, help="steps to collect from (default: 50)")
+    add("--samples", type=int, default=16, help="samples to collect from (default: 16)")
+    add("--rounds", type=int, default=5, help="pairs of plain and collecting runs (default: 5)")
+    add("--quality-steps", type=int, default=50, help="steps of the pictures (default: 50)")
+    add("--quality-samples", type=int, default=256, help="number of pictures (default: 256)")
+    add("--minutes", type=float, default=20, help="limit of each job (default: 20)")
+    add("--runs", type=Path, default=Path("runs/peers"), help="outcomes and environments")
+    add("--out", type=Path, default=Path("docs/benchmarks.md"), help="the document")
+    add("--peers", default="*", metavar="GLOB", help="run these only; all outcomes are shown")
+    add("--again", default="", metavar="GLOB", help="run these anew, also what had failed")
+    add("--list", action="store_true", help="print the peers' names, and run none")
+    add("--render", action="store_true", help="run none, only write the document anew")
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> None:
+    # Slow to import, and --help does not need them.
+    from benchmarks.peers.loop import Bench, jobs_of, measured, run_peers, say
+    from benchmarks.peers.render import Report, render
+    from benchmarks.peers.roster import PEERS
+    from benchmarks.peers.store import read_found, source_of
+
+    wanted = [peer for peer in PEERS if fnmatchcase(peer.name, chosen.peers)]
+    if not wanted:
+        raise UserError(f"No peer matches {chosen.peers!r}; --list prints their names.")
+    if chosen.list:
+        print(*(peer.name for peer in wanted), sep="\n")
+        return
+    chosen.runs.mkdir(parents=True, exist_ok=True)
+    bench = Bench(chosen.runs, _settings(chosen), chosen.minutes * 60)
+    if not chosen.render:
+        again = [peer.name for peer in wanted if fnmatchcase(peer.name, chosen.again)]
+        run_peers(bench, wanted, again)
+    found = [
+        measured(bench, outcome)
+        for peer in PEERS
+        for job in jobs_of(peer)
+        if (outcome := read_found(chosen.runs, peer.name, job, bench.settings, source_of(peer)))
+    ]
+    write_whole(chosen.out, render(Report(bench.settings, PEERS, found)).encode())
+    say(f"{len(found)} outcomes are in {chosen.out}")
+
+
+def _settings(chosen: argparse.Namespace) -> Settings:
+    settings = Settings(
+        chosen.steps, chosen.samples, chosen.rounds, chosen.quality_steps, chosen.quality_samples
+    )
+    if min(vars(settings).values()) < 1:
+        raise UserError("Steps, samples and rounds must be 1 or more.")
+    if settings.quality_samples % settings.samples:
+        raise UserError(
+            f"{settings.quality_samples} pictures are no whole number of batches of "
+            f"{settings.samples}; some libraries fix the batch size: choose a multiple."
+        )
+    return settings

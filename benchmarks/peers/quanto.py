@@ -1,0 +1,39 @@
+"""optimum-quanto: quantize, Calibration, freeze."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from benchmarks.peers.peer import Bits, Peer, Records, Run, UnsupportedError, plain
+
+
+class Quanto(Peer):
+    name = "quanto"
+    package = "optimum-quanto"
+    environment = "quanto"
+    records = Records(
+        False, False, False, "a running mean of the largest magnitude of inputs and outputs"
+    )
+    setting = "weights qint8 or qint4, activations qint8, as Calibration streamlines them"
+
+    def prepare(self, run: Run, bits: Bits) -> nn.Module:
+        from optimum.quanto import qint4, qint8, quantize
+
+        weights = {4: qint4, 8: qint8}.get(bits.weights)
+        if weights is None or bits.activations != 8:
+            raise UnsupportedError(f"it has no integers for {bits}")
+        noise = plain(run)
+        quantize(noise, weights=weights, activations=qint8)
+        return noise
+
+    def collect(self, prepared: nn.Module, run: Run) -> None:
+        from optimum.quanto import Calibration
+
+        with Calibration():
+            run(prepared)
+
+    def quantized(self, prepared: nn.Module) -> nn.Module:
+        from optimum.quanto import freeze
+
+        freeze(prepared)
+        return prepared
