@@ -85,9 +85,11 @@ def test_a_copied_link_restores_the_selection(visit):
 
 
 def test_nonsense_in_the_address_is_said_and_passed_over(visit):
-    page = visit("layer=nope&bits=99&t=480&capture=../../etc")
+    more = "samplers=%3Cscript%3E&sweep_plans=W&layer_bits=%5B"
+    page = visit(f"layer=nope&bits=99&t=480&capture=../../etc&{more}")
     says(page, "#notice", "The link names a capture that is not here")
-    says(page, "#notice", "The link's layer, bits could not be used with this capture")
+    passed_over = "layer, bits, samplers, sweep_plans, layer_bits"
+    says(page, "#notice", f"The link's {passed_over} could not be used with this capture")
     says(page, ".wb-bar-step b", "t = 480")
 
 
@@ -123,6 +125,7 @@ def test_no_sideways_scrolling_on_a_narrow_screen(visit):
         "Calibration": "#counts .plot[data-rev]",
         "Quantize": "#layer-sqnr .plot[data-rev]",
         "Compare": "#comparison h3",
+        "Sweep": "#layer-plot .plot[data-rev]",
     }
     for tab, part in parts.items():
         page.get_by_role("tab", name=tab).click()

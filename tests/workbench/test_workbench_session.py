@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +24,26 @@ def test_a_visitor_keeps_the_session(start):
     store.get("a").quantized = "mine"
     assert store.get("a").quantized == "mine"
     assert store.get("b").quantized is None
+
+
+def test_twenty_visitors_at_once_see_only_their_own_work(start):
+    store, together = SessionStore(start), threading.Barrier(20)
+
+    def visit(key: str) -> list[tuple[str, str]]:
+        seen = []
+        for turn in range(50):
+            together.wait(10)
+            store.get(key).selection = replace(store.get(key).selection, find=f"{key} {turn}")
+            store.get(key).quantized = f"{key} {turn}"
+            together.wait(10)
+            seen.append((store.get(key).selection.find, store.get(key).quantized))
+        return seen
+
+    keys = [str(i) for i in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        for key, seen in zip(keys, pool.map(visit, keys), strict=True):
+            assert seen == [(f"{key} {turn}",) * 2 for turn in range(50)]
+    assert len(store) == 20
 
 
 def test_the_longest_unused_goes_first(start):
