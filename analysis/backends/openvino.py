@@ -34,8 +34,14 @@ def compile_openvino(model: bytes, shapes: Shapes, options: BackendOptions) -> O
     """Compile for fixed shapes, with bfloat16 where it is wanted, there, and works."""
     import openvino
 
+    return compile_graph(openvino.Core().read_model(model), shapes, options)
+
+
+def compile_graph(graph: Any, shapes: Shapes, options: BackendOptions) -> OpenVinoModel:
+    """The same for an `openvino.Model`, which takes these shapes in place."""
+    import openvino
+
     core = openvino.Core()
-    graph = core.read_model(model)
     graph.reshape({name: list(shape) for name, shape in shapes.items()})
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
