@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 NNCF = "3.4.0"
-NNCF_MISSING = f"nncf is not installed; pip install nncf=={NNCF}, as benchmarks/peers/requirements has it"
+NNCF_MISSING = (
+    f"nncf is not installed; pip install nncf=={NNCF}, as benchmarks/peers/requirements has it"
+)
 STEPS, SAMPLES = 5, 4  # of the run that everything is calibrated on
 
 
