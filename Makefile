@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test slow check bench table format clean
+.PHONY: run test slow check bench table peers format clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py $(ARGS)
@@ -25,6 +25,9 @@ bench: $(VENV)/dev.stamp browser
 
 table: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks table --jobs 2 $(ARGS)
+
+peers: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks peers $(ARGS)
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

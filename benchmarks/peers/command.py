@@ -56,7 +56,6 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.list:
         print(*(peer.name for peer in wanted), sep="\n")
         return
-    chosen.runs.mkdir(parents=True, exist_ok=True)
     bench = Bench(chosen.runs, _settings(chosen), chosen.minutes * 60)
     if not chosen.render:
         again = [peer.name for peer in wanted if fnmatchcase(peer.name, chosen.again)]
@@ -65,7 +64,7 @@ def _run(chosen: argparse.Namespace) -> None:
         measured(bench, outcome)
         for peer in PEERS
         for job in jobs_of(peer)
-        if (outcome := read_found(chosen.runs, peer.name, job, bench.settings, source_of(peer)))
+        if (outcome := read_found(bench.folder, peer.name, job, bench.settings, source_of(peer)))
     ]
     write_whole(chosen.out, render(Report(bench.settings, PEERS, found)).encode())
     say(f"{len(found)} outcomes are in {chosen.out}")

@@ -26,12 +26,17 @@ Place = Callable[[Peer, Path, float], Path]
 
 @dataclass(frozen=True)
 class Bench:
-    """Where outcomes go, what they were asked for, and the seconds that one job may take."""
+    """Where everything goes, what was asked for, and the seconds that one job may take."""
 
-    folder: Path
+    runs: Path
     settings: Settings
     limit_s: float
     place: Place = environment
+
+    @property
+    def folder(self) -> Path:
+        """Of the outcomes under these settings; environments serve all settings."""
+        return self.runs / self.settings.slug
 
 
 def run_peers(bench: Bench, peers: Iterable[Peer], again: Iterable[str] = ()) -> None:
@@ -39,6 +44,7 @@ def run_peers(bench: Bench, peers: Iterable[Peer], again: Iterable[str] = ()) ->
 
     The float model's pictures come from the first peer, which is this project.
     """
+    bench.folder.mkdir(parents=True, exist_ok=True)
     for peer in peers:
         for job in jobs_of(peer):
             found = read_found(bench.folder, peer.name, job, bench.settings, source_of(peer))
@@ -61,7 +67,7 @@ def one_job(bench: Bench, peer: Peer, job: str) -> Found:
     """The outcome of a job: whatever goes wrong in it is part of that."""
     made = {"commit": commit()}
     try:
-        python = bench.place(peer, bench.folder / "environments", bench.limit_s)
+        python = bench.place(peer, bench.runs / "environments", bench.limit_s)
         if job == INSTALL:
             return Found(peer.name, job, made=made)
         pictures = pictures_path(bench.folder, peer.name, job)

@@ -22,3 +22,9 @@ class Settings:
     rounds: int = 5
     quality_steps: int = 50
     quality_samples: int = 256
+
+    @property
+    def slug(self) -> str:
+        """A name for the folder of these settings."""
+        pictures = f"{self.quality_samples}x{self.quality_steps}"
+        return f"{self.samples}x{self.steps}-{self.rounds}-{pictures}"

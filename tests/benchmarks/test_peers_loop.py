@@ -37,7 +37,7 @@ def bench(tmp_path):
 
 
 def calls(bench: Bench) -> int:
-    path = bench.folder / "calls"
+    path = bench.runs / "calls"
     return len(path.read_text().split()) if path.exists() else 0
 
 
@@ -70,6 +70,13 @@ def test_other_settings_count_as_not_run(bench):
     assert outcome(replace(ready, settings=replace(SETTINGS, steps=3)), "memory") is None
 
 
+def test_a_trial_leaves_the_outcomes_of_others(bench):
+    ready = bench(f"echo '{ANSWER}'")
+    run_peers(ready, [PEER])
+    run_peers(replace(ready, settings=replace(SETTINGS, quality_samples=4)), [PEER])
+    assert outcome(ready, "memory") is not None
+
+
 def test_a_crash_is_an_outcome_and_the_next_job_runs(bench):
     ready = bench("echo 'ValueError: no kernel' >&2; echo 'see the pages' >&2; exit 1")
     run_peers(ready, [PEER])
@@ -80,6 +87,7 @@ def test_a_crash_is_an_outcome_and_the_next_job_runs(bench):
 
 def test_a_job_that_takes_too_long_is_stopped(bench):
     ready = bench("exec sleep 20", limit_s=0.6)
+    ready.folder.mkdir()
     assert one_job(ready, PEER, "time").error == "stopped after 0.01 minutes"
 
 
@@ -102,6 +110,7 @@ def test_a_spoilt_file_counts_as_not_run(tmp_path):
 
 def test_pictures_are_measured_against_those_of_the_float_model(bench):
     ready = bench("")
+    ready.folder.mkdir()
     reference = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.8
     for name, job, shift in (("ours", "float", 0.0), ("quanto", "W8A8", 0.1)):
         path = pictures_path(ready.folder, name, job)
