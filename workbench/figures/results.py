@@ -21,6 +21,7 @@ from workbench.figures.style import (
     plain,
 )
 
+LAYERS = {"tickangle": -35, "showgrid": False, "zeroline": False}  # an axis along layers
 KINDS = {"conv": (BLUE, "circle"), "linear": (GREEN, "square"), "attention": (PINK, "diamond")}
 
 
@@ -44,7 +45,7 @@ def layer_sqnr(
         360,
         showlegend=True,
         margin={"l": 56, "r": 12, "t": 40, "b": 90},
-        xaxis={"tickvals": ticks, "ticktext": labels, "tickangle": -35, "showgrid": False},
+        xaxis={**LAYERS, "tickvals": ticks, "ticktext": labels},
         yaxis=axis("SQNR (dB)"),
     )
 
