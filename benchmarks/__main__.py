@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME ...] [--json]`: run benchmarks, print one object or line each.
 
 `python -m benchmarks table [...]` makes docs/results.md, `python -m benchmarks peers [...]`
-docs/benchmarks.md; each has its own --help.
+docs/benchmarks.md, `python -m benchmarks scaling [...]` docs/scaling.md; each has its own --help.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.capture_cost import capture_memory, capture_time
+from benchmarks.cost import cost
+from benchmarks.gpu import gpu
 from benchmarks.int8 import int8
 from benchmarks.page import page
 from benchmarks.peers.command import main as peers
 from benchmarks.reconstruction import reconstruction
+from benchmarks.scaling.command import main as scaling
 from benchmarks.simulation import simulation
 from benchmarks.table.command import main as table
 from benchmarks.what_if import what_if
@@ -25,6 +28,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "capture_time": capture_time,
     "capture_memory": capture_memory,
     "simulation": simulation,
+    "cost": cost,
+    "gpu": gpu,
     "reconstruction": reconstruction,
     "what_if": what_if,
     "int8": int8,
@@ -37,6 +42,9 @@ def main() -> None:
         table(sys.argv[2:])
     if sys.argv[1:2] == ["peers"]:
         peers(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["scaling"]:
+        scaling(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))

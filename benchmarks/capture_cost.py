@@ -30,15 +30,18 @@ print(json.dumps({"peak_mb": peak, "statistics_mb": size}))
 """
 
 
-def capture_time() -> dict[str, Any]:
-    """Seconds of capture over seconds of plain sampling, in turn, medians of several."""
+def capture_time(model: Any = None) -> dict[str, Any]:
+    """Seconds of capture over seconds of plain sampling, in turn, medians of several.
+
+    Of the bundled model on the CPU, or of one that is given.
+    """
     import torch
 
     import analysis
     from analysis.capture.run import capture
     from analysis.models.trajectory import sample, sampling_spec
 
-    model = analysis.load_model("fashion")
+    model = model or analysis.load_model("fashion", "cpu")
     spec = sampling_spec(model, steps=STEPS, samples=SAMPLES)
     capture(model, steps=2, samples=SAMPLES)
     rounds = []

@@ -102,11 +102,16 @@ class Probes:
         alike = replace(phase, iterations=0, last=None)
         return self._once(("walk", repr(plan), act, alike), measure)
 
-    def simulated(self, plan: QuantPlan) -> ModelHandle:
-        """A quantized model of this plan, with ranges of no quality: for its speed."""
-        return self._once(
-            ("simulated", repr(plan)), lambda: assemble(self.model, self.grids(plan, True))
-        )
+    def simulated(self, spec: SamplingSpec, passes: Passes, plan: QuantPlan) -> StepCost:
+        """Of a pass of a model quantized by this plan; it is made for the probe, and let go."""
+        made: list[ModelHandle] = []
+
+        def begin(rows: int, stop: ShouldStop) -> object:
+            if not made:
+                made.append(assemble(self.model, self.grids(plan, True)))
+            return sample(made[0], replace(spec, samples=rows), rows, should_stop=stop)
+
+        return self._steps(("simulated", repr(plan)), spec, passes, begin)
 
     def statistics(self, plan: QuantPlan) -> dict[str, ActivationStats]:
         """Activations of two steps of one sample: enough to set a range by."""

@@ -15,6 +15,7 @@ from analysis.cost.probes import Probes
 from analysis.cost.record import MEGABYTE, Estimate, total
 from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec
 from analysis.quant.model import QuantizedModel
+from analysis.quant.plan import QuantPlan
 from analysis.records import SamplingSpec
 
 FLOAT = 4  # bytes
@@ -42,10 +43,14 @@ def sampled(
     batch: int = DEFAULT_BATCH,
     handle: Any = None,
     name: str = "sampling",
+    plan: QuantPlan | None = None,
 ) -> Estimate:
-    """Of sampling a run, of the model itself or of a quantized one."""
+    """Of sampling a run, of the model itself, a quantized one, or one quantized by a plan."""
     passes = sampling_passes(probes.model, spec, batch)
-    cost = probes.sampling(spec, passes, handle)
+    if plan is None:
+        cost = probes.sampling(spec, passes, handle)
+    else:
+        cost = probes.simulated(spec, passes, plan)
     seconds = cost.of(passes) + spec.samples * probes.decoding()
     kept = spec.samples * np.prod(probes.model.sample_shape) * FLOAT
     return found(probes, seconds, cost.bytes(max(passes)) + int(kept), name)

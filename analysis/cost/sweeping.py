@@ -66,7 +66,7 @@ def _row(probes: Probes, setting: Setting, cell: Cell) -> list[Estimate]:
     config = make_config(METHODS.get(cell.method), setting.preset, {})
     calibration = _calibrated_on(setting.given, cell)
     made = making(probes, cell.method, config, plan, calibration, seed)
-    pictures = sampled(probes, setting.spec, handle=probes.simulated(plan), name="pictures")
+    pictures = sampled(probes, setting.spec, plan=plan, name="pictures")
     return [*made, pictures]
 
 

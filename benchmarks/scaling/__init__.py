@@ -1,0 +1,1 @@
+"""Time and memory over samples, steps, layers and width; makes docs/scaling.md."""
