@@ -16,7 +16,7 @@ import safetensors.torch
 from analysis.metrics import frechet_to_data, psnr, ssim
 from benchmarks.peers.environment import InstallError, environment, last_error
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.settings import JOBS, PLAIN, PLANS, Settings
+from benchmarks.peers.settings import JOBS, OURS, PLAIN, PLANS, Settings
 from benchmarks.peers.store import Found, read_found, source_of, write_found
 from benchmarks.table.sources import commit
 
@@ -60,7 +60,8 @@ def run_peers(bench: Bench, peers: Iterable[Peer], again: Iterable[str] = ()) ->
 def jobs_of(peer: Peer) -> tuple[str, ...]:
     """Every job of a peer, in order."""
     first = (INSTALL,) if peer.requirements is not None else ()
-    return (*first, *JOBS, *((PLAIN,) if not peer.package else ()))
+    last = (PLAIN,) if peer.name == OURS else ()
+    return (*first, *(PLANS if peer.same_collecting else JOBS), *last)
 
 
 def one_job(bench: Bench, peer: Peer, job: str) -> Found:
@@ -90,7 +91,7 @@ def measured(bench: Bench, found: Found) -> Found:
     if found.error or found.job not in (*PLANS, PLAIN):
         return found
     pictures = _pictures(pictures_path(bench.folder, found.peer, found.job))
-    reference = _pictures(pictures_path(bench.folder, "ours", PLAIN))
+    reference = _pictures(pictures_path(bench.folder, OURS, PLAIN))
     if pictures is None:
         return found
     values: dict[str, Any] = {"frechet": frechet_to_data(pictures)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -29,7 +29,11 @@ class Ours(Peer):
         histogram=True,
         text="extremes, moments and a histogram of every layer's input, extremes of its channels",
     )
-    setting = "rtn: per-channel weights, per-tensor activations, split shortcuts, `instant`"
+    setting = (
+        "plain rounding (rtn) between extremes, asymmetric, per-channel weights; every layer at "
+        "the plan's bits, as with the others; operands of attention too"
+    )
+    options: ClassVar[dict[str, Any]] = {"edge_bits": None}
 
     def prepare(self, run: Run, bits: Bits) -> _Prepared:
         return _Prepared(run, bits)
@@ -42,10 +46,24 @@ class Ours(Peer):
     def quantized(self, prepared: _Prepared) -> nn.Module:
         plan = f"W{prepared.bits.weights}A{prepared.bits.activations}"
         made: Any = analysis.quantize(
-            prepared.run.model, "rtn", plan, calibration=prepared.capture[0]
+            prepared.run.model, "rtn", plan, calibration=prepared.capture[0], **self.options
         )
         return Noise(made.handle.denoiser)
 
     @property
     def version(self) -> str:
         return commit()
+
+
+class OursByDefault(Ours):
+    name = "ours-by-default"
+    same_collecting = True
+    setting = "as ours, but first and last layer at 8 bits, which is the workbench's default"
+    caveat = "its first and last layer have 8 bits"
+    options: ClassVar[dict[str, Any]] = {}
+
+
+class OursSplit(OursByDefault):
+    name = "ours-split"
+    setting = "as ours-by-default, and grids of their own for the halves of concatenated shortcuts"
+    options: ClassVar[dict[str, Any]] = {"split": True, "split_norm": True}

@@ -98,7 +98,9 @@ class Peer(ABC):
     package: ClassVar[str]  # as the registry has it
     environment: ClassVar[str] = ""  # what it is installed in; none: this project's own
     records: ClassVar[Records]
-    setting: ClassVar[str]  # what was asked of it, where it differs from the usual
+    setting: ClassVar[str]  # what was asked of it
+    caveat: ClassVar[str] = ""  # why its quality is not that of the same bits elsewhere
+    same_collecting: ClassVar[bool] = False  # as another row: only the pictures are new
 
     @abstractmethod
     def prepare(self, run: Run, bits: Bits) -> Any:

@@ -14,7 +14,14 @@ class Quanto(Peer):
     records = Records(
         False, False, False, "a running mean of the largest magnitude of inputs and outputs"
     )
-    setting = "weights qint8 or qint4, activations qint8, as Calibration streamlines them"
+    setting = (
+        "weights qint8 by channel, or qint4 in groups of up to 128; activations qint8, symmetric, "
+        "without those that Calibration streamlines away"
+    )
+    caveat = (
+        "its layers have no quantizer of their inputs, and their outputs are rounded only where "
+        "what follows takes integers: the rest of the activations stay float"
+    )
 
     def prepare(self, run: Run, bits: Bits) -> nn.Module:
         from optimum.quanto import qint4, qint8, quantize

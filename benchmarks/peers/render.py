@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.settings import JOBS, PLAIN, PLANS, Settings
+from benchmarks.peers.settings import JOBS, OURS, PLAIN, PLANS, Settings
 from benchmarks.peers.store import Found
 from benchmarks.table.markdown import number, table
 
-OURS = "ours"
 QUALITY = {"psnr_db": ("PSNR, dB", 2), "ssim": ("SSIM", 3), "frechet": ("Frechet distance", 4)}
 SECONDS = {"quantize_s": ("seconds to quantize", 1), "sample_s": ("seconds to sample", 1)}
 RISING = ("psnr_db", "ssim")  # the higher the better
@@ -91,7 +90,7 @@ def _collecting(report: Report) -> str:
     )
     head = ["library", "version", "plain s", "collecting s", "time ratio"]
     head += ["plain MB", "collecting MB", "memory ratio"]
-    lines = [_collecting_line(report, peer.name) for peer in report.peers]
+    lines = [_collecting_line(report, p.name) for p in report.peers if not p.same_collecting]
     return f"## Collecting\n\n{text}\n\n{table(head, lines)}"
 
 
@@ -133,13 +132,18 @@ def _quality(report: Report, plan: str) -> str:
         "the float model and include collecting; all sampling is simulated, in PyTorch."
     )
     columns = {**QUALITY, **SECONDS}
-    rows = [("float", OURS, PLAIN), *((peer.name, peer.name, plan) for peer in report.peers)]
+    rows = [("float", OURS, PLAIN), *((_marked(peer), peer.name, plan) for peer in report.peers)]
     lines = [
         [name, *(number(report.value(peer, job, k), d) for k, (_, d) in columns.items())]
         for name, peer, job in rows
     ]
     head = ["library", *(title for title, _ in columns.values())]
-    return f"## {plan}\n\n{text}\n\n{table(head, lines)}"
+    notes = [f"† {peer.name}: {peer.caveat}." for peer in report.peers if peer.caveat]
+    return "\n\n".join([f"## {plan}", text, table(head, lines), *notes])
+
+
+def _marked(peer: Peer) -> str:
+    return f"{peer.name} †" if peer.caveat else peer.name
 
 
 def _losses(report: Report) -> str:
@@ -149,7 +153,8 @@ def _losses(report: Report) -> str:
     lines = [_loss("time of collecting", ratios, 2), _loss("memory of collecting", memory, 2)]
     for plan in PLANS:
         for key, (title, digits) in {**QUALITY, **SECONDS}.items():
-            values = {p.name: report.value(p.name, plan, key) for p in report.peers}
+            others = [p for p in report.peers if p.name == OURS or p.package]
+            values = {_marked(p): report.value(p.name, plan, key) for p in others}
             known = {name: value for name, value in values.items() if value is not None}
             lines.append(_loss(f"{plan}, {title}", known, digits, key in RISING))
     listed = [f"- {line}" for line in lines if line]
@@ -182,4 +187,5 @@ def _waiting(report: Report, peer: Peer) -> Iterable[str]:
     mine = [f for f in report.found if f.peer == peer.name]
     if any(f.error for f in mine if f.job not in JOBS):  # could not be installed
         return ()
-    return (job for job in JOBS if job not in {f.job for f in mine})
+    wanted = PLANS if peer.same_collecting else JOBS
+    return (job for job in wanted if job not in {f.job for f in mine})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.peers.aimet import Aimet, AimetEnhanced
 from benchmarks.peers.modelopt import ModelOpt
 from benchmarks.peers.nncf import Nncf
-from benchmarks.peers.ours import Ours
+from benchmarks.peers.ours import Ours, OursByDefault, OursSplit
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.quanto import Quanto
 from benchmarks.peers.torch_ao import TorchAoHistogram, TorchAoMinMax
@@ -13,6 +13,8 @@ from benchmarks.peers.torchao import TorchAo
 
 PEERS: tuple[Peer, ...] = (
     Ours(),
+    OursByDefault(),
+    OursSplit(),
     TorchAoMinMax(),
     TorchAoHistogram(),
     Aimet(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OURS = "ours"  # this project's row, beside which losses are told
 PLANS = ("W8A8", "W4A8")
 PLAIN = "float"  # the job that draws the float model's pictures
 JOBS = ("memory-plain", "memory", "time", *PLANS)

@@ -59,8 +59,9 @@ def test_quality_stands_beside_the_float_model(document):
     )
     table = section(text, "W8A8")
     assert line_of(table, "float")[1:] == ["-", "-", "1.0000", "-", "3.0"]
-    assert line_of(table, "quanto")[1:] == ["30.12", "0.900", "1.5000", "7.0", "4.0"]
-    assert line_of(section(text, "W4A8"), "quanto")[1:] == ["-"] * 5
+    assert line_of(table, "quanto †")[1:] == ["30.12", "0.900", "1.5000", "7.0", "4.0"]
+    assert line_of(section(text, "W4A8"), "quanto †")[1:] == ["-"] * 5
+    assert "† quanto: its layers have no quantizer of their inputs" in table
 
 
 def test_losses_are_left_in_with_who_is_ahead(document):
@@ -72,10 +73,18 @@ def test_losses_are_left_in_with_who_is_ahead(document):
         job("quanto", "time", plain_s=[1.0], collect_s=[1.4]),
     )
     losses = section(text, "Where another library is ahead")
-    assert "- W8A8, PSNR, dB: nncf 32.00, quanto 31.00; ours 30.00" in losses
+    assert "- W8A8, PSNR, dB: nncf 32.00, quanto † 31.00; ours 30.00" in losses
     assert "- W8A8, Frechet distance: nncf 1.1000; ours 1.2000" in losses
     assert "time of collecting" not in losses
     assert "- memory of collecting: not known" in losses
+
+
+def test_our_own_other_settings_are_nobody_else(document):
+    text = document(job("ours", "W4A8", psnr_db=30.0), job("ours-by-default", "W4A8", psnr_db=33.0))
+    assert line_of(section(text, "W4A8"), "ours-by-default †")[1] == "33.00"
+    assert "W4A8, PSNR" not in section(text, "Where another library is ahead")
+    assert "| ours-by-default |" not in section(text, "Collecting")
+    assert "- ours-by-default: not run yet (W8A8)" in text
 
 
 def test_being_slower_is_a_loss(document):
