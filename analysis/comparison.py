@@ -16,6 +16,7 @@ from analysis.metrics.sqnr import sqnr_db
 from analysis.models.compiled import compiled, why_not_compiled
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import (
     DEFAULT_BATCH,
     Step,
@@ -28,6 +29,7 @@ from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.model import QuantizedModel
 from analysis.records import Array, SamplingSpec
 
+_Pictures = list[tuple[torch.Tensor, torch.Tensor]]
 FRECHET_SHAPE = (1, 32, 32)  # what the bundled classifier has learned to look at
 
 
@@ -73,22 +75,14 @@ def compare(
         Cancelled: when `should_stop` says so.
     """
     spec = sampling_spec(model, steps, samples, seed, scheduler, prompt, guidance_scale)
-    tally = _Tally()
-    pictures: list[tuple[torch.Tensor, torch.Tensor]] = []
-    done, total = 0, len(list(batches(samples, batch))) * steps
     pairing = [model, quantized.handle]
     if compile:
         pairing = [compiled(one) for one in pairing]
-    for first, count in batches(samples, batch):
-        pair = None
-        for pair in _lockstep(pairing, spec, first, count, tally):
-            done += 1
-            check_stop(should_stop)
-            report(progress, min(done, total), total, f"timestep {pair[0].timestep:g}")
-            tally.add(*pair)
-        assert pair is not None
-        tally.add_result(pair[0].x_next, pair[1].x_next)
-        pictures.append((decode(model, pair[0].x_next), decode(model, pair[1].x_next)))
+
+    def run(at_once: int) -> tuple[_Tally, _Pictures]:
+        return _side_by_side(pairing, spec, at_once, progress, should_stop)
+
+    tally, pictures = with_smaller_batches(run, batch)
     reference, candidate = (torch.cat(side) for side in zip(*pictures, strict=True))
     values = {
         "samples": samples,
@@ -98,6 +92,30 @@ def compare(
         **({"not_compiled": why_not_compiled(pairing)} if compile else {}),
     }
     return Comparison(reference.numpy(), candidate.numpy(), values, spec)
+
+
+def _side_by_side(
+    pairing: Sequence[ModelHandle],
+    spec: SamplingSpec,
+    batch: int,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> tuple[_Tally, _Pictures]:
+    """What sets both models apart, and their pictures, a batch at a time."""
+    tally, pictures = _Tally(), _Pictures()
+    done, total = 0, len(list(batches(spec.samples, batch))) * spec.steps
+    for first, count in batches(spec.samples, batch):
+        pair = None
+        for pair in _lockstep(pairing, spec, first, count, tally):
+            done += 1
+            check_stop(should_stop)
+            report(progress, min(done, total), total, f"timestep {pair[0].timestep:g}")
+            tally.add(*pair)
+        assert pair is not None
+        tally.add_result(pair[0].x_next, pair[1].x_next)
+        model = pairing[0]
+        pictures.append((decode(model, pair[0].x_next), decode(model, pair[1].x_next)))
+    return tally, pictures
 
 
 def picture_values(reference: torch.Tensor, candidate: torch.Tensor) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.layers import half_refs, select_layers
 from analysis.models.schedulers import make_scheduler
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import DEFAULT_BATCH, batches, sampling_spec, trajectory
 from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.records import Array, Capture, LayerRef, SamplingSpec
@@ -54,11 +55,15 @@ def capture(
     """
     spec = sampling_spec(model, steps, samples, seed, scheduler, prompt, guidance_scale)
     chosen = observed_layers(model, layers)
-    recorder = Recorder(
-        visited_timesteps(model, spec), samples, seed, bins, None if exact else DRAWN
-    )
+    timesteps, drawn = visited_timesteps(model, spec), None if exact else DRAWN
+
+    def run(at_once: int) -> Recorder:
+        recorder = Recorder(timesteps, samples, seed, bins, drawn)
+        sample_into(recorder, model, spec, chosen, at_once, progress, should_stop)
+        return recorder
+
     started = time.perf_counter()
-    sample_into(recorder, model, spec, chosen, batch, progress, should_stop)
+    recorder = with_smaller_batches(run, batch)
     seconds = time.perf_counter() - started
     kept, stats, absent = finished(recorder, chosen)
     names = {layer.module for layer in kept}

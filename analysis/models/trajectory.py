@@ -14,6 +14,7 @@ from analysis.errors import UserError
 from analysis.models.conditioning import Conditioning, condition
 from analysis.models.handle import ModelHandle
 from analysis.models.schedulers import make_scheduler, scheduler_name, step_arguments
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.records import SamplingSpec
 
@@ -135,6 +136,20 @@ def sample(
         from analysis.models.compiled import compiled
 
         model = compiled(model)
+
+    def run(at_once: int) -> torch.Tensor:
+        return _sampled(model, spec, at_once, progress, should_stop)
+
+    return with_smaller_batches(run, batch)
+
+
+def _sampled(
+    model: ModelHandle,
+    spec: SamplingSpec,
+    batch: int,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> torch.Tensor:
     told = condition(model, spec.prompt, spec.guidance_scale)
     done, total = 0, len(list(batches(spec.samples, batch))) * spec.steps
     pictures = []
