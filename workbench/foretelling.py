@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.progress import ShouldStop
 from workbench.cost import Measure
 from workbench.heavy import load_heavy
 from workbench.kept import set_to_use
@@ -15,12 +16,16 @@ from workbench.session import Session
 from workbench.views.sweep_work import known_rows
 
 
-def estimated(model: Any, work: str, **arguments: Any) -> Any:
+def estimated(model: Any, should_stop: ShouldStop, work: str, **arguments: Any) -> Any:
     """The library's estimate; a model keeps its probes for as long as it is loaded."""
     from analysis.cost import Probes, estimate
 
     probes = vars(model).setdefault("probes", Probes(model))
-    return estimate(model, work, probes, **arguments)
+    probes.should_stop = should_stop
+    try:
+        return estimate(model, work, probes, **arguments)
+    finally:
+        probes.should_stop = None  # it leads to the visitor, who may leave before the model does
 
 
 def capture_cost(
@@ -30,11 +35,13 @@ def capture_cost(
     wanted = page.settings.model if page.settings.demo else (model or "").strip()
     told: dict[str, Any] = {"steps": int(steps), "samples": int(samples), "seed": int(seed)}
 
-    def measure() -> Any:
+    def measure(should_stop: ShouldStop) -> Any:
         load_heavy()
         own = scheduler == "default"
         handle = loaded(wanted, page.models)
-        return estimated(handle, "capture", scheduler=None if own else scheduler, **told)
+        return estimated(
+            handle, should_stop, "capture", scheduler=None if own else scheduler, **told
+        )
 
     return measure
 
@@ -44,7 +51,7 @@ def quantize_cost(page: Page, session: Session) -> Measure:
     selection, overrides, drawn = session.selection, overrides_of(session), set_to_use(session)
     opened = session.opened
 
-    def measure() -> Any:
+    def measure(should_stop: ShouldStop) -> Any:
         load_heavy()
         from analysis.cost.record import total
         from analysis.layer_errors import SAMPLES, STEPS
@@ -54,6 +61,7 @@ def quantize_cost(page: Page, session: Session) -> Measure:
         model = model_of(session, page.models)
         made = estimated(
             model,
+            should_stop,
             "quantize",
             method=selection.method,
             plan=selection.plan,
@@ -64,7 +72,7 @@ def quantize_cost(page: Page, session: Session) -> Measure:
             **options_of(selection.options),
         )
         # Apply measures every layer afterwards: the float one, the rounded one, the difference.
-        measured = estimated(model, "sample", steps=3 * STEPS, samples=SAMPLES)
+        measured = estimated(model, should_stop, "sample", steps=3 * STEPS, samples=SAMPLES)
         return total([made, measured])
 
     return measure
@@ -85,10 +93,11 @@ def sweep_cost(
     """Of Sweep: the rows that are not finished, as far as the time budget goes."""
     overrides = overrides_of(session) if apart else {}
 
-    def measure() -> Any:
+    def measure(should_stop: ShouldStop) -> Any:
         load_heavy()
         return estimated(
             model_of(session, page.models),
+            should_stop,
             "sweep",
             methods=methods,
             plans=plans,

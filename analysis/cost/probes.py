@@ -16,7 +16,7 @@ from analysis.cost.walks import WalkCost, probe_walk
 from analysis.cost.watch import Watch, watch_of
 from analysis.models.handle import ModelHandle
 from analysis.models.trajectory import decode, sample
-from analysis.progress import ShouldStop
+from analysis.progress import ShouldStop, check_stop
 from analysis.quant.assemble import assemble
 from analysis.quant.estimate import estimate_qparams, observed_for
 from analysis.quant.phase import Phase
@@ -31,6 +31,7 @@ class Probes:
     def __init__(self, model: ModelHandle, watch: Watch | None = None) -> None:
         self.model = model
         self.watch = watch or watch_of(model.device)
+        self.should_stop: ShouldStop | None = None  # asked between and within long probes
         self._kept: dict[Any, Any] = {}
 
     def sampling(self, spec: SamplingSpec, passes: Passes, handle: Any = None) -> StepCost:
@@ -96,7 +97,8 @@ class Probes:
 
         def measure() -> WalkCost:
             grids = self.grids(plan, act)
-            return probe_walk(self.model, grids, phase, spec, self._row(), self.watch)
+            told = spec, self._row(), self.watch, self.should_stop
+            return probe_walk(self.model, grids, phase, *told)
 
         # What an iteration costs does not depend on how many there are.
         alike = replace(phase, iterations=0, last=None)
@@ -145,5 +147,6 @@ class Probes:
 
     def _once(self, key: Any, measure: Callable[[], Any]) -> Any:
         if key not in self._kept:
+            check_stop(self.should_stop)
             self._kept[key] = measure()
         return self._kept[key]

@@ -11,6 +11,7 @@ from analysis.calibration.record import CalibrationSet
 from analysis.calibration.run import calibrate
 from analysis.cost.watch import Watch
 from analysis.models.handle import ModelHandle
+from analysis.progress import ShouldStop
 from analysis.quant.blocks import units
 from analysis.quant.phase import LossPoint, Phase
 from analysis.quant.qparams import LayerQParams
@@ -81,6 +82,7 @@ def probe_walk(
     spec: SamplingSpec,
     pass_seconds: float,
     watch: Watch,
+    should_stop: ShouldStop | None = None,
 ) -> WalkCost:
     """Walk twice, over few samples and over more, a few iterations a unit.
 
@@ -98,7 +100,7 @@ def probe_walk(
         drawn, marks = _some(handle, spec, rows), _Marks(watch)
         watch.begin()
         started = watch.seconds()
-        reconstruct(handle, grids, drawn, short, on_loss=marks.note)
+        reconstruct(handle, grids, drawn, short, should_stop=should_stop, on_loss=marks.note)
         took = watch.seconds() - started
         iterations = marks.iterations()
         around.append(max(0.0, took - ITERATIONS * sum(iterations.values())))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from analysis.cost import Estimate
-from analysis.errors import UserError
+from analysis.errors import Cancelled, UserError
 from workbench.cost import careful, cost_of, looking
 from workbench.foretelling import capture_cost, quantize_cost, sweep_cost
 from workbench.page import Settings
@@ -16,6 +16,12 @@ from workbench.session import Session
 
 SMALL = Estimate(120.0, 1_100_000_000, 10, 1000)
 LARGE = Estimate(120.0, 1_100_000_000, 2000, 1000)
+
+PROBES = SimpleNamespace(should_stop=None)
+
+
+def never() -> bool:
+    return False
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def asked(monkeypatch, tmp_path):
         return models.setdefault(name, SimpleNamespace(name=name))
 
     monkeypatch.setattr("analysis.cost.estimate", estimate)
-    monkeypatch.setattr("analysis.cost.Probes", lambda model: "probes")
+    monkeypatch.setattr("analysis.cost.Probes", lambda model: PROBES)
     monkeypatch.setattr("workbench.foretelling.loaded", loaded)
     monkeypatch.setattr(
         "workbench.foretelling.model_of", lambda session, models: loaded("own", models)
@@ -52,7 +58,10 @@ def press(work, session):
 def test_the_cost_is_found_before_the_work(session):
     order = []
     work = careful(
-        session, "Apply", lambda: order.append("cost") or SMALL, lambda *_: order.append("work")
+        session,
+        "Apply",
+        lambda stop: order.append("cost") or SMALL,
+        lambda *_: order.append("work"),
     )
     press(work, session)
     assert order == ["cost", "work"]
@@ -61,7 +70,7 @@ def test_the_cost_is_found_before_the_work(session):
 
 def test_what_does_not_fit_starts_at_the_second_press(session):
     done = []
-    work = careful(session, "Apply", lambda: LARGE, lambda *_: done.append(1))
+    work = careful(session, "Apply", lambda stop: LARGE, lambda *_: done.append(1))
     with pytest.raises(UserError, match="press the button once more to start anyway"):
         press(work, session)
     assert not done
@@ -76,25 +85,25 @@ def test_what_does_not_fit_starts_at_the_second_press(session):
 
 
 def test_asking_alone_starts_nothing(session):
-    press(looking(session, "Sweep", lambda: SMALL), session)
+    press(looking(session, "Sweep", lambda stop: SMALL), session)
     assert cost_of(session, "Sweep") == "About 2 min, 1.1 GB of memory in all."
     assert cost_of(session, "Apply") == ""
 
 
 def test_capture_is_asked_for_as_it_would_run(session, asked):
-    assert capture_cost(asked.page, session, " mine ", 20, 8, 3, "default")() is SMALL
-    capture_cost(asked.page, session, "mine", 20, 8, 3, "ddpm")()
+    assert capture_cost(asked.page, session, " mine ", 20, 8, 3, "default")(never) is SMALL
+    capture_cost(asked.page, session, "mine", 20, 8, 3, "ddpm")(never)
     told = {"steps": 20, "samples": 8, "seed": 3}
     assert asked.calls == [
         ("mine", "capture", told | {"scheduler": None}),
         ("mine", "capture", told | {"scheduler": "ddpm"}),
     ]
-    assert vars(asked.page.models["mine"])["probes"] == "probes"  # kept with the model
+    assert vars(asked.page.models["mine"])["probes"] is PROBES  # kept with the model
 
 
 def test_apply_is_asked_for_as_it_would_run(session, asked):
     session.overrides = {"mid.linear": "W8A8"}
-    whole = quantize_cost(asked.page, session)()
+    whole = quantize_cost(asked.page, session)(never)
     assert whole.seconds == 2 * SMALL.seconds
     (name, work, told), measured = asked.calls
     assert measured == ("own", "sample", {"steps": 24, "samples": 4})
@@ -106,8 +115,17 @@ def test_apply_is_asked_for_as_it_would_run(session, asked):
 
 def test_a_sweep_knows_finished_rows_and_its_budget(session, asked):
     form = (["rtn"], ["W8A8"], ["own"], 4, 10, 60, False, "fast")
-    sweep_cost(asked.page, session, *form)()
+    sweep_cost(asked.page, session, *form)(never)
     ((_, work, told),) = asked.calls
     assert work == "sweep"
     assert (told["budget"], told["preset"], told["samples"]) == (60.0, "fast", 4)
     assert told["known"].get("0" * 16) is None
+
+
+def test_cancel_is_heard_while_the_cost_is_found(ddpm):
+    from analysis.cost import Probes, estimate
+
+    probes = Probes(ddpm)
+    probes.should_stop = lambda: True
+    with pytest.raises(Cancelled):
+        estimate(ddpm, "sample", probes, steps=2, samples=1)
