@@ -35,6 +35,8 @@ class SymmetryCost:
     @property
     def cost_db(self) -> float:
         """What symmetric weights lose; below 0 where they win."""
+        if self.asymmetric_db == self.symmetric_db:  # both may be infinite
+            return 0.0
         return self.asymmetric_db - self.symmetric_db
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.backends import BACKENDS, BackendOptions, RuntimeNode
-from analysis.errors import UserError
+from analysis.errors import Cancelled, UserError
 from analysis.int8 import cpu_note, int8_options
 
 for package in ("onnx", "onnxruntime", "openvino"):
@@ -88,6 +88,23 @@ def test_layers_part_by_nothing_but_ties(model, inputs):
     assert found["conv_out"] > 20
     with pytest.raises(UserError, match="matches none"):
         layer_sqnr(model, BACKENDS.get("openvino"), inputs, "nothing*")
+
+
+def test_it_can_be_cancelled_and_says_what_it_does(ddpm, model):
+    from analysis.backends.compare import compare_real
+
+    told = []
+
+    def stop() -> bool:
+        return len(told) > 2
+
+    def hear(done: int, total: int, text: str) -> None:
+        told.append(text)
+
+    with pytest.raises(Cancelled):
+        compare_real(ddpm, model, samples=1, steps=9, progress=hear, should_stop=stop)
+    assert told[0] == "exporting the model"
+    assert len(told) == 3
 
 
 def test_a_kernel_that_takes_integers_and_computes_in_float_is_none():
