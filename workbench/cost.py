@@ -46,7 +46,7 @@ def careful(session: Session, name: str, measure: Measure, work: Work) -> Work:
 def said(found: Any) -> str:
     """An estimate beside its button."""
     room = "" if found.fits else " That is more than is free."
-    return f"{found.text[0].upper()}{found.text[1:]} of memory in all.{room}"
+    return f"{found.text[0].upper()}{found.text[1:]} of memory.{room}"
 
 
 def cost_key(name: str) -> tuple[str, str]:

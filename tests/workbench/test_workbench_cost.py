@@ -65,7 +65,7 @@ def test_the_cost_is_found_before_the_work(session):
     )
     press(work, session)
     assert order == ["cost", "work"]
-    assert cost_of(session, "Apply") == "About 2 min, 1.1 GB of memory in all."
+    assert cost_of(session, "Apply") == "About 2 min, 1.1 GB of memory."
 
 
 def test_what_does_not_fit_starts_at_the_second_press(session):
@@ -74,10 +74,7 @@ def test_what_does_not_fit_starts_at_the_second_press(session):
     with pytest.raises(UserError, match="press the button once more to start anyway"):
         press(work, session)
     assert not done
-    assert (
-        cost_of(session, "Apply")
-        == "About 2 min, 1.1 GB of memory in all. That is more than is free."
-    )
+    assert cost_of(session, "Apply") == "About 2 min, 1.1 GB of memory. That is more than is free."
     press(work, session)
     assert done == [1]
     with pytest.raises(UserError, match="more memory"):
@@ -86,7 +83,7 @@ def test_what_does_not_fit_starts_at_the_second_press(session):
 
 def test_asking_alone_starts_nothing(session):
     press(looking(session, "Sweep", lambda stop: SMALL), session)
-    assert cost_of(session, "Sweep") == "About 2 min, 1.1 GB of memory in all."
+    assert cost_of(session, "Sweep") == "About 2 min, 1.1 GB of memory."
     assert cost_of(session, "Apply") == ""
 
 
