@@ -107,6 +107,17 @@ def test_it_can_be_cancelled_and_says_what_it_does(ddpm, model):
     assert len(told) == 3
 
 
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_cpu_without_integer_products_runs_and_says_slower(model, inputs, backend, monkeypatch):
+    from analysis.backends.denoiser import compiled_handle
+
+    monkeypatch.setattr(f"analysis.backends.{backend}.cpu_note", lambda: "It is slower here.")
+    denoiser = compiled_handle(model, BACKENDS.get(backend), OPTIONS).denoiser
+    compiled = denoiser.compiled_for({name: value.shape for name, value in inputs.items()})
+    assert compiled.run(inputs)[0].shape == inputs["sample"].shape
+    assert denoiser.notes == ("It is slower here.",)
+
+
 def test_a_kernel_that_takes_integers_and_computes_in_float_is_none():
     assert RuntimeNode(("a",), "Convolution", "u8", "brgconv_avx512_amx_I8").integer
     assert not RuntimeNode(("a",), "FullyConnected", "u8", "brgemm_avx512_f32").integer
