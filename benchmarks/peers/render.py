@@ -63,8 +63,9 @@ threads; {_made(report, "processor")}.
 
 Everybody gets the bundled model and the same work: collect from {s.samples} samples of {s.steps} \
 DDIM steps, choose ranges, round to nearest. Nothing is learned, though several of these \
-libraries, and this project, can; NNCF's default also corrects biases. Each quantizes what it quantizes by default, which need not be \
-the same tensors: the settings stand below. Each runs in processes and an environment of its own."""
+libraries, and this project, can; NNCF's default also corrects biases. Each quantizes what it \
+quantizes by default, which need not be the same tensors: the settings stand below. Each runs in \
+processes and an environment of its own."""
 
 
 def command_of(settings: Settings) -> str:
