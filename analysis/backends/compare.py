@@ -76,6 +76,19 @@ def compare_real(
     done = compare(model, real, *told, progress=progress, should_stop=should_stop)
     # Sampling began before the model was compiled.
     done.values["seconds_quantized"] -= denoiser.compile_seconds
+    values = _simulated(model, quantized, done, progress, should_stop)
+    rows, facts = _facts(quantized, denoiser, runtime, options, progress, should_stop)
+    return RealComparison(done, rows, values | facts)
+
+
+def _simulated(
+    model: ModelHandle,
+    quantized: QuantizedModel,
+    done: Comparison,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> dict[str, Any]:
+    """The simulated model beside what the runtime drew, and what symmetric weights cost."""
     started = time.perf_counter()
     simulated = sample(quantized.handle, done.spec, progress=progress, should_stop=should_stop)
     seconds = time.perf_counter() - started
@@ -86,13 +99,11 @@ def compare_real(
             model, quantized, done.spec, pictures, simulated, progress, should_stop
         )
         cost = asdict(found) | {"cost_db": found.cost_db}
-    values = {
+    return {
         "seconds_simulated": seconds,
         "psnr_simulated_db": psnr(simulated, torch.from_numpy(done.candidate)),
         "symmetry": cost,
     }
-    rows, facts = _facts(quantized, denoiser, runtime, options, progress, should_stop)
-    return RealComparison(done, rows, values | facts)
 
 
 def _facts(
