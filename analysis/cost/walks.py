@@ -90,11 +90,10 @@ def probe_walk(
         pass_seconds: of a pass of one sample. A slow model learns on a smaller batch here, and
             its iterations are taken to cost in proportion to the batch.
     """
-    slow = ITERATIONS * PASSES * pass_seconds * phase.batch / LONGEST
-    batch = max(1, round(phase.batch / max(1.0, slow)))
-    short = replace(phase, iterations=ITERATIONS, batch=batch)
+    slow = max(1.0, ITERATIONS * PASSES * pass_seconds * phase.batch / LONGEST)
+    short, last = _short(phase, slow), units(handle)[-1]
     if phase.last is not None:
-        short = replace(short, last=replace(phase.last, iterations=ITERATIONS, batch=batch))
+        short = replace(short, last=_short(phase.last, slow))
     around, peaks, iterations = [], [], dict[str, float]()
     for rows in ROWS:
         drawn, marks = _some(handle, spec, rows), _Marks(watch)
@@ -105,14 +104,24 @@ def probe_walk(
         iterations = marks.iterations()
         around.append(max(0.0, took - ITERATIONS * sum(iterations.values())))
         peaks.append(watch.peak())
-    scale = phase.batch / batch
+    scale, of_last = (one.batch / probe.batch for one, probe in _both(phase, short))
     return WalkCost(
-        {unit: scale * one for unit, one in iterations.items()},
-        units(handle)[-1],
+        {u: one * (of_last if u == last else scale) for u, one in iterations.items()},
+        last,
         (around[0], around[1]),
         (peaks[0], peaks[1]),
         ROWS,
     )
+
+
+def _short(phase: Phase, slow: float) -> Phase:
+    """The same for few iterations, and where it is slow on fewer samples."""
+    return replace(phase, iterations=ITERATIONS, batch=max(1, round(phase.batch / slow)))
+
+
+def _both(phase: Phase, short: Phase) -> tuple[tuple[Phase, Phase], tuple[Phase, Phase]]:
+    """The phase and its short form, of most units and of the last."""
+    return (phase, short), (phase.last or phase, short.last or short)
 
 
 def _some(handle: ModelHandle, spec: SamplingSpec, rows: int) -> CalibrationSet:
