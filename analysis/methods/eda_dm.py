@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.calibration.statistics import calibration_statistics
@@ -15,12 +15,11 @@ from analysis.models.handle import ModelHandle
 from analysis.quant.convert import convert
 from analysis.quant.estimate import estimate_qparams, observed_for
 from analysis.quant.model import QuantizedModel
-from analysis.quant.phase import Phase
+from analysis.quant.phase import Phase, last_layer
 from analysis.quant.plan import QuantPlan
 from analysis.quant.ranges import ESTIMATORS
 
 TITLE = "EDA-DM"
-PLAIN: dict[str, Any] = {"input_drop": 0.0, "act_drop": 0.0, "weight_lr": 2e-2, "regularizer": 0.01}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class EdaDmConfig(SetOptions):
     iterations: int = option(5_000, "Iterations a block", range=(0, 10**6))
     last_iterations: int | None = option(
         None,
-        "Iterations of plain AdaRound for the last layer; none: it learns as a block does",
+        "Iterations of AdaRound for the last layer alone; none: it learns as a block does",
         range=(0, 10**6),
     )
     adaround: bool = option(True, "Learn whether each weight is rounded up or down")
@@ -86,13 +85,10 @@ def eda_dm(
 
 
 def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
-    """Fine-grained block reconstruction with QDrop.
-
-    Given `last_iterations`, the last layer learns by plain AdaRound. QDrop would show it half of
-    the shift that has gathered before it, and that layer alone can take it out of the prediction.
-    """
+    """Fine-grained block reconstruction with QDrop."""
     few = plan.base.weight.bits <= 4
-    phase = Phase(
+    last = config.last_iterations
+    return Phase(
         name="blocks",
         iterations=config.iterations,
         weights=config.adaround,
@@ -104,11 +100,8 @@ def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
         alpha=config.alpha,
         input_drop=config.drop,
         act_drop=config.drop,
+        last=None if last is None or not config.adaround else last_layer("blocks", last),
     )
-    if config.last_iterations is None:
-        return phase
-    last = replace(phase, iterations=config.last_iterations, **PLAIN)
-    return replace(phase, last=last)
 
 
 METHODS.register("eda-dm")(

@@ -20,7 +20,7 @@ from analysis.quant.assemble import assemble
 from analysis.quant.convert import convert
 from analysis.quant.estimate import estimate_qparams, observed_for
 from analysis.quant.model import QuantizedModel
-from analysis.quant.phase import Phase
+from analysis.quant.phase import Phase, last_layer
 from analysis.quant.plan import QuantPlan
 from analysis.quant.qparams import LayerQParams
 from analysis.quant.ranges import ESTIMATORS
@@ -41,7 +41,9 @@ class QDiffusionConfig(SetOptions):
     weight_iterations: int = option(20_000, "Iterations of AdaRound a block", range=(0, 10**6))
     act_iterations: int = option(5_000, "Iterations of the scales a block", range=(0, 10**6))
     last_iterations: int | None = option(
-        None, "Iterations of AdaRound for the last layer; none: as for a block", range=(0, 10**6)
+        None,
+        "Iterations of AdaRound for the last layer alone, after all else; none: none",
+        range=(0, 10**6),
     )
     batch: int = option(32, "Samples an iteration", range=(1, 4096))
     weight_lr: float = option(1e-3, "Adam's rate for roundings", range=(1e-8, 10.0))
@@ -77,7 +79,7 @@ def q_diffusion(
         stats=stats,
         calibration=calibration_digest(drawn),
         skipped=skipped,
-        weights=rounded.weights,
+        weights=scaled.weights,
         losses=[*rounded.losses, *scaled.losses],
         notes=[*rounded.notes, *scaled.notes],
     )
@@ -85,19 +87,18 @@ def q_diffusion(
 
 def weight_phase(config: QDiffusionConfig) -> Phase:
     """AdaRound of a block's weights, activations in float."""
-    phase = Phase(
+    return Phase(
         name="weights",
         iterations=config.weight_iterations,
         batch=config.batch,
         weight_lr=config.weight_lr,
         regularizer=config.regularizer,
     )
-    last = config.last_iterations
-    return phase if last is None else replace(phase, last=replace(phase, iterations=last))
 
 
 def scale_phase(config: QDiffusionConfig) -> Phase:
     """Activation scales of a block, its weights rounded."""
+    last = config.last_iterations
     return Phase(
         name="scales",
         iterations=config.act_iterations,
@@ -106,6 +107,7 @@ def scale_phase(config: QDiffusionConfig) -> Phase:
         batch=config.batch,
         scale_lr=config.scale_lr,
         power=2.4,
+        last=last_layer("scales", last) if last and config.weight_iterations else None,
     )
 
 

@@ -35,6 +35,7 @@ class Cache:
     floating: tuple[Any, ...]  # the same arguments in the float model
     target: Tensor  # [N, ...] output of the float unit
     inner: dict[str, Tensor]  # layer -> [N, ...] outputs of the float unit's layers but the last
+    weight: Tensor | None = None  # [N] what a row's error counts, 1 on average; none: 1
 
     @property
     def rows(self) -> int:
@@ -91,6 +92,23 @@ def loss_of(unit: nn.Module, cache: Cache, phase: Phase) -> float:
     return max(float(loss), 1e-6 * float(signal))
 
 
+@torch.no_grad()
+def balance(unit: nn.Module, cache: Cache, rows_at_once: int) -> Tensor:
+    """Weights [N] of a cache's rows by which the unit as it is has the same error on all of them.
+
+    A denoiser errs hundreds of times more near t = 0 than where the sampler starts, and where it
+    starts even a small shift of the prediction ends up in the picture.
+    """
+    errors = []
+    for rows in torch.arange(cache.rows, device=cache.target.device).split(rows_at_once):
+        args, kwargs = _picked(cache, rows, 0.0)
+        difference = unit(*args, **kwargs).float() - cache.target[rows].float()
+        errors.append(difference.square().flatten(1).mean(dim=1))
+    error = torch.cat(errors)  # [N]
+    weight = 1 / error.clamp(min=max(1e-3 * float(error.mean()), torch.finfo(error.dtype).tiny))
+    return weight / weight.mean()
+
+
 def _checked(loss: float, limit: float, iteration: int) -> float:
     if not loss <= limit:  # also true for nan
         raise Diverged(f"the loss reached {loss:.3g} in iteration {iteration}.")
@@ -108,17 +126,23 @@ def _unit_loss(
 ) -> Tensor:
     """Loss of a unit and of its inner layers, whose outputs a hook puts into `seen`."""
     args = _picked(cache, rows, drop)
-    loss = _loss(unit(*args[0], **args[1]), cache.target[rows], phase.power)
+    weight = None if cache.weight is None else cache.weight[rows]
+    loss = _loss(unit(*args[0], **args[1]), cache.target[rows], phase.power, weight)
     for name, target in cache.inner.items():
-        loss = loss + phase.alpha * _loss(seen[name], target[rows], phase.power)
+        loss = loss + phase.alpha * _loss(seen[name], target[rows], phase.power, weight)
     return loss
 
 
-def _loss(out: Tensor, target: Tensor, power: float) -> Tensor:
-    """Sum over channels, mean over the rest, of |out - target|^p (BRECQ's lp_loss)."""
+def _loss(out: Tensor, target: Tensor, power: float, weight: Tensor | None = None) -> Tensor:
+    """Sum over channels, mean over the rest, of |out - target|^p (BRECQ's lp_loss).
+
+    `weight` [N] multiplies the error of each row.
+    """
     difference = out.float() - target.float()
     per_value = difference.square() if power == 2 else difference.abs().pow(power)
     channels = out.shape[1] if out.ndim != 3 else out.shape[2]
+    if weight is not None:
+        per_value = per_value.flatten(1).mean(dim=1) * weight  # [N]
     return per_value.mean() * channels
 
 

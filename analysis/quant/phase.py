@@ -27,7 +27,18 @@ class Phase:
     alpha: float = 0.0
     input_drop: float = 0.0  # share of input elements that are the float model's (QDrop)
     act_drop: float = 0.0  # share of activations that are left unquantized (QDrop)
+    balanced: bool = False  # weigh samples by 1 / their error at the start, so that all count alike
     last: Phase | None = None  # how the last unit learns; none: as the others
+
+
+def last_layer(name: str, iterations: int) -> Phase:
+    """AdaRound for the last unit with all before it quantized, every sample counting alike.
+
+    No paper has this. The last layer alone can take the shift that has gathered before it out of
+    the prediction, and a plain mean over samples would hardly see that shift where the sampler
+    starts (docs/quantization.md).
+    """
+    return Phase(name=name, iterations=iterations, batch=32, weight_lr=2e-2, balanced=True)
 
 
 @dataclass(frozen=True)

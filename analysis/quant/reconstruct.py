@@ -23,7 +23,7 @@ from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.assemble import assemble
 from analysis.quant.blocks import units
 from analysis.quant.finished import Finished
-from analysis.quant.learn import Diverged, learn, loss_of
+from analysis.quant.learn import Diverged, balance, learn, loss_of
 from analysis.quant.learnable import learnable, roundings, scales, settle
 from analysis.quant.modules import FakeQuantize, QuantLayer
 from analysis.quant.pairs import Calls, Pair, cache
@@ -113,7 +113,7 @@ class _Walk:
         """Let one unit learn, or take what it has learned before."""
         check_stop(self.should_stop)
         phase = self._phase_of(name)
-        weights = self._to_round(floating, quantized)
+        weights = self._to_round(floating, quantized) if phase.weights else {}
         twin = learnable(quantized, weights, phase.scales, phase.act_drop)
         learns = bool(roundings(twin) or scales(twin))
         kept = self.finished.load(self.phase.name, name) if self.finished and learns else None
@@ -158,6 +158,8 @@ class _Walk:
     ) -> list[LossPoint]:
         inner = _inner(quantized) if phase.alpha else []
         data = cache(floating, calls, inner, ROWS_AT_ONCE)
+        if phase.balanced:
+            data = replace(data, weight=balance(quantized, data, ROWS_AT_ONCE))
         start, before = loss_of(quantized, data, phase), copy.deepcopy(quantized.state_dict())
         points: list[LossPoint] = []
 
@@ -184,8 +186,6 @@ class _Walk:
 
     def _to_round(self, floating: nn.Module, quantized: nn.Module) -> dict[str, Tensor]:
         """Float weights whose rounding this walk learns."""
-        if not self.phase.weights:
-            return {}
         layers = {n: m for n, m in quantized.named_modules() if isinstance(m, QuantLayer)}
         return {
             name: floating.get_submodule(name).weight.detach()  # type: ignore[operator]

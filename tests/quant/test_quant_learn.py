@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from analysis.errors import Cancelled
-from analysis.quant.learn import Cache, _optimizer, learn
+from analysis.quant.learn import Cache, _loss, _optimizer, balance, learn
 from analysis.quant.learnable import learnable, roundings, scales, settle
 from analysis.quant.modules import QuantConv2d, QuantLayer, QuantLinear
 from analysis.quant.phase import Phase
@@ -254,3 +255,39 @@ def test_dropout_of_the_model_sleeps_while_its_unit_learns():
     x = torch.randn(16, 4)
     expected = nn.functional.linear(x, layer.weight, layer.bias)
     torch.testing.assert_close(learnable(unit, {}, True, drop=1.0)(x), expected)
+
+
+def test_balanced_rows_have_the_same_error_and_as_much_as_before_in_sum_of_weights():
+    """Row i errs by i + 1 in each of two channels: its error is (i + 1)^2."""
+    errors = torch.arange(1.0, 5.0)[:, None, None, None].expand(4, 2, 3, 3)
+    cache = cached(torch.zeros(4, 2, 3, 3), errors)
+    weight = balance(nn.Identity(), cache, rows_at_once=3)  # [4]
+    torch.testing.assert_close(weight * torch.tensor([1.0, 4.0, 9.0, 16.0]), weight[:1].expand(4))
+    assert float(weight.mean()) == pytest.approx(1)
+    weighted = _loss(torch.zeros_like(errors), errors, 2, weight)
+    assert float(weighted) == pytest.approx(2 * 4 / (1 + 1 / 4 + 1 / 9 + 1 / 16))
+
+
+def test_a_row_without_any_error_does_not_outweigh_all_others():
+    """The smallest error counted is a thousandth of the mean, so weights stay finite."""
+    target = torch.tensor([0.0, 1.0])[:, None, None, None].expand(2, 1, 4, 4)
+    weight = balance(nn.Identity(), cached(torch.zeros(2, 1, 4, 4), target), rows_at_once=2)
+    assert float(weight[0] / weight[1]) == pytest.approx(2000)
+    assert torch.isfinite(balance(nn.Identity(), cached(target, target), 2)).all()
+
+
+def test_balance_lowers_the_error_of_rows_that_err_little():
+    """Inputs of half the rows are thirty times larger; one rounding must serve both."""
+    torch.manual_seed(1)
+    x = torch.cat([30 * alike(64, 8), torch.randn(64, 8)])
+    linear = nn.Linear(8, 4, bias=False)
+    weight, numbers = linear.weight.detach(), grid(linear.weight)
+
+    def relative(weighed: bool) -> float:
+        layer, cache = QuantLinear.from_float(linear, numbers, None), cached(x, x @ weight.T)
+        if weighed:
+            cache = replace(cache, weight=balance(layer, cache, 32))
+        adaround(layer, weight, cache)
+        return float((layer(x[64:]) - cache.target[64:]).detach().square().mean())
+
+    assert relative(True) < relative(False)
