@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores; read when torch is loaded
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+import torch
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items):
+    """Side by side, files stay whole, and the browser's tests share one page; they come first."""
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
+    for item in items:
+        name = item.path.parent if item.path.parent.name == "e2e" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(name)))
+
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TRAINED = 100  # timesteps that the tiny models' schedulers know

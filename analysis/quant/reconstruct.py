@@ -135,14 +135,15 @@ class _Walk:
         calls: Calls,
     ) -> None:
         """Let a unit learn; one whose loss diverges stays as it was rounded."""
+        before, heard = copy.deepcopy(quantized.state_dict()), len(self.losses)
         try:
-            losses = self._run(name, phase, floating, quantized, twin, calls)
+            self._run(name, phase, floating, quantized, twin, calls)
         except Diverged as error:
+            quantized.load_state_dict(before)
             self.notes.append(f"{name} keeps its rounded start: in {phase.name} {error}")
             return
-        self.losses += losses
         if self.finished:
-            self.finished.save(phase.name, name, twin, losses)
+            self.finished.save(phase.name, name, twin, self.losses[heard:])
 
     def _phase_of(self, unit: str) -> Phase:
         return self.phase.last or self.phase if unit == self.units[-1] else self.phase
@@ -155,18 +156,17 @@ class _Walk:
         quantized: nn.Module,
         twin: nn.Module,
         calls: Calls,
-    ) -> list[LossPoint]:
+    ) -> None:
         inner = _inner(quantized) if phase.alpha else []
         data = cache(floating, calls, inner, ROWS_AT_ONCE)
         if phase.balanced:
             data = replace(data, weight=balance(quantized, data, ROWS_AT_ONCE))
-        start, before = loss_of(quantized, data, phase), copy.deepcopy(quantized.state_dict())
-        points: list[LossPoint] = []
+        start = loss_of(quantized, data, phase)
 
         def note(iteration: int, loss: float) -> None:
-            points.append(LossPoint(phase.name, name, iteration, phase.iterations, loss))
+            self.losses.append(LossPoint(phase.name, name, iteration, phase.iterations, loss))
             if self.on_loss:
-                self.on_loss(points[-1])
+                self.on_loss(self.losses[-1])
             self._report(iteration, f"{phase.name}: {name}, loss {loss:.4g}")
 
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
@@ -175,9 +175,7 @@ class _Walk:
         settle(quantized, twin)
         end = loss_of(quantized, data, phase)
         if not end <= KEEP * start:  # also true for nan
-            quantized.load_state_dict(before)
             raise Diverged(f"the loss went from {start:.3g} to {end:.3g}.")
-        return points
 
     def _report(self, iteration: int, text: str) -> None:
         """Progress in iterations, from the first to the last and from unit to unit alike."""

@@ -172,7 +172,10 @@ def test_ctrl_c_before_anything_is_finished_leaves_nothing(cli, words, tmp_path,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("analysis.quant.reconstruct.learn", stop)
-    assert cli(*words(tmp_path / "run")) == (130, "", "cancelled\n")
+    code, out, err = cli(*words(tmp_path / "run"))
+    assert (code, err) == (130, "cancelled\n")
+    assert out.startswith("about ")
+    assert out.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
