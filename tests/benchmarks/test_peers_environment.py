@@ -124,7 +124,7 @@ def test_what_is_common_is_pinned_as_for_the_project():
     assert set(pins) <= set(ours)
 
 
-@pytest.mark.parametrize("peer", [peer for peer in PEERS if peer.environment], ids=lambda peer: peer.name)
+@pytest.mark.parametrize("peer", [p for p in PEERS if p.environment], ids=lambda p: p.name)
 def test_every_peer_is_pinned(peer):
     common, pin = peer.requirements.read_text().splitlines()
     assert common == "-r common.txt"
