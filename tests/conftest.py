@@ -17,6 +17,7 @@ settings.register_profile("patient", deadline=None)  # a busy machine is no fail
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups have to be there when pytest-xdist looks
 def pytest_collection_modifyitems(items):
     """Side by side, files stay whole, and the browser's tests share one page; they come first."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")

@@ -167,8 +167,8 @@ def _optimizer(
 def _rate(scale: nn.Parameter, phase: Phase) -> float:
     """Adam's rate for a scale: the phase's, but at most a fiftieth of the scale itself.
 
-    Adam's steps are about as long as its rate, whatever the gradient. Attention probabilities at
-    8 or 16 bits have scales that one step of the published rate would turn negative.
+    Adam's steps are about as long as its rate, whatever the gradient. Attention probabilities have
+    scales that one step of the published rate would turn negative.
     """
     return min(phase.scale_lr, float(scale.detach().min()) / 50)
 

@@ -14,6 +14,8 @@ from analysis.quant.learned_scale import LearnedQuantize
 from analysis.quant.modules import FakeQuantize, QuantConv2d, QuantLayer
 from analysis.quant.rounding import SoftRounding
 
+COARSE = 8  # bits
+
 
 class SoftLayer(nn.Module):
     """A quantized layer whose weight is on its way from float to rounded."""
@@ -43,14 +45,16 @@ def learnable(
     Args:
         weights: layer name within the unit -> float weight [C_out, ...] whose rounding is to be
             learned; other weights stay as they are.
-        learn_scales: whether the scale of every activation is a parameter.
+        learn_scales: whether the scale of every activation of up to 8 bits is a parameter.
+            Where there are more, rounding costs less than any step of a scale.
         drop: QDrop's probability for elements of activations.
     """
     twin = copy.deepcopy(unit).requires_grad_(False).eval()
     quantizers = [(n, m) for n, m in twin.named_modules() if isinstance(m, FakeQuantize)]
     layers = [(n, m) for n, m in twin.named_modules() if isinstance(m, QuantLayer)]
-    for name, quantizer in quantizers if learn_scales else []:
-        twin = _put(twin, name, _learned(quantizer, drop))
+    for name, quantizer in quantizers:
+        if learn_scales and quantizer.bits <= COARSE:
+            twin = _put(twin, name, _learned(quantizer, drop))
     for name, layer in layers:
         twin = _put(twin, name, SoftLayer(layer, weights.get(name)))
     return twin
