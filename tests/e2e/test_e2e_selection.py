@@ -10,7 +10,8 @@ pytestmark = pytest.mark.browser
 
 
 def drag(page, handle, pixels: int) -> None:
-    """Pull a handle sideways."""
+    """Pull a handle sideways, once it stands still."""
+    handle.hover()
     box = handle.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -22,8 +23,10 @@ def drag(page, handle, pixels: int) -> None:
 
 def test_selections_are_steps_of_the_history_and_ranges_can_be_drawn(visit):
     page = visit("layer=conv_in&t=480&stat=sqnr")
+    drawn = revision(page, "histogram")
     page.select_option(".wb-bar select", "mid_block.resnets.0.conv1")
     says(page, "#cell h3", "mid_block.resnets.0.conv1")
+    redrawn(page, "histogram", drawn)
     page.wait_for_function("() => location.search.includes('mid_block')")
 
     mapped, high = revision(page, "heatmap"), page.locator(".wb-clip[data-side=high]")
