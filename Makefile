@@ -10,7 +10,7 @@ run: $(VENV)/run.stamp
 	$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/dev.stamp browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: $(VENV)/dev.stamp browser
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -17,13 +17,9 @@ settings.register_profile("patient", deadline=None)  # a busy machine is no fail
 settings.load_profile("patient")
 
 
-@pytest.hookimpl(tryfirst=True)  # the groups have to be there when pytest-xdist looks
 def pytest_collection_modifyitems(items):
-    """Side by side, files stay whole, and the browser's tests share one page; they come first."""
+    """The browser's tests first: they take longest, and nothing waits for them at the end."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")
-    for item in items:
-        name = item.path.parent if item.path.parent.name == "e2e" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(name)))
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
