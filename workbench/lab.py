@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.lab.embedding import Embedding
     from analysis.lab.stability import Stability
 
-MOST_SETS = 8  # every sampler once; as many as there are looks that people tell apart
+MOST_SETS = 64  # as many as there are looks
 MOST_BYTES = 256 * 2**20  # of the noisy samples of one visitor
 BACKGROUND_POINTS, SET_POINTS = 320, 120  # shown in the scatter
 

@@ -288,7 +288,7 @@ def test_the_number_of_sets_is_bounded_and_colours_come_back():
     for wish in lab.missing(wanted):
         lab.add(wish, drawn)
     assert lab.missing(wanted) == []
-    with pytest.raises(UserError, match="8 sets fit side by side, and this would make 9"):
+    with pytest.raises(UserError, match="64 sets fit side by side, and this would make 65"):
         lab.missing([Wish("tdac", 8, 5, 0)])
     lab.remove("set-3")
     assert lab.add(Wish("tdac", 8, 5, 0), drawn).slot == 2

@@ -10,6 +10,7 @@ from workbench.figures import calibration as figures
 from workbench.figures import calibration_effect as effects
 from workbench.figures.calibration import Cloud, Series
 from workbench.figures.style import unpacked
+from workbench.lab import MOST_SETS
 
 T = np.array([800.0, 600.0, 400.0, 0.0])
 HOSTILE = "<b>conv</b>"
@@ -152,9 +153,14 @@ def test_colours_of_sets_are_told_apart_on_white_and_on_dark():
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
-    for colour in (*(slot[0] for slot in figures.SLOTS), figures.NEUTRAL):
+    for colour in (*figures.COLOURS, figures.NEUTRAL):
         for paper in ("#ffffff", "#0b0f19"):
             low, high = sorted([luminance(colour), luminance(paper)])
             assert (high + 0.05) / (low + 0.05) >= 2.9, (colour, paper)
-    for part in range(3):
-        assert len({slot[part] for slot in figures.SLOTS}) == len(figures.SLOTS)
+
+
+def test_every_set_that_fits_has_its_own_look_and_the_first_eight_differ_in_all_of_it():
+    looks = [figures.look(slot) for slot in range(MOST_SETS)]
+    assert len({(colour, symbol) for colour, symbol, _ in looks}) == MOST_SETS
+    assert len({(colour, dash) for colour, _, dash in looks}) == MOST_SETS
+    assert [len(set(part)) for part in zip(*looks[:8], strict=True)] == [8, 8, 8]

@@ -23,16 +23,17 @@ from workbench.figures.style import (
     spread,
 )
 
-# Told apart by colour, by symbol and by dash: one of them is enough.
-SLOTS = (
-    (BLUE, "circle", "solid"),
-    (ORANGE, "diamond", "dash"),
-    (GREEN, "square", "dot"),
-    (PINK, "triangle-up", "dashdot"),
-    ("#8a6fc9", "cross", "longdash"),
-    ("#8c7a00", "star", "longdashdot"),
-    ("#1a93b8", "x", "2px,6px"),
-    ("#a65a2e", "pentagon", "12px,3px,2px,3px,2px,3px"),
+COLOURS = (BLUE, ORANGE, GREEN, PINK, "#8a6fc9", "#8c7a00", "#1a93b8", "#a65a2e")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "x", "pentagon")
+DASHES = (
+    "solid",
+    "dash",
+    "dot",
+    "dashdot",
+    "longdash",
+    "longdashdot",
+    "2px,6px",
+    "12px,3px,2px,3px,2px,3px",
 )
 NEUTRAL = "#7a869a"
 LARGEST = 15  # pixels of a marker
@@ -60,6 +61,16 @@ class Cloud:
     slot: int
     points: Array  # [n, 2]
     timesteps: Array  # [n]
+
+
+def look(slot: int) -> tuple[str, str, str]:
+    """Colour, symbol and dash of a set: in the first eight, one of them tells it from the others.
+
+    The next eight have the same colours with other symbols and dashes, and so on.
+    """
+    colour, turn = slot % len(COLOURS), slot // len(COLOURS)
+    shifted = (colour + turn) % len(SYMBOLS)
+    return COLOURS[colour], SYMBOLS[shifted], DASHES[shifted]
 
 
 def empty(text: str, height: int = 130) -> Figure:
@@ -142,14 +153,14 @@ def _bar(one: Series, row: int, count: int) -> dict[str, Any]:
         "width": width,
         "customdata": one.timesteps.tolist(),
         "name": plain(one.label),
-        "marker": {"color": SLOTS[one.slot][0]},
+        "marker": {"color": look(one.slot)[0]},
         "hovertemplate": f"{plain(one.label)}<br>t = %{{customdata:.6~g}}: %{{y}} samples"
         "<extra></extra>",
     }
 
 
 def _steps(one: Series, row: int, count: int) -> dict[str, Any]:
-    colour, symbol, dash = SLOTS[one.slot]
+    colour, symbol, dash = look(one.slot)
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -182,7 +193,7 @@ def scatter(background: Array, clouds: Sequence[Cloud], title: str) -> Figure:
     grey = {"color": NEUTRAL, "symbol": "circle", "size": 5, "opacity": 0.45}
     data = [_points(background, "held-out runs, all steps", grey)]
     for row, cloud in enumerate(clouds):
-        colour, symbol, _ = SLOTS[cloud.slot]
+        colour, symbol, _ = look(cloud.slot)
         # Sets that share runs share samples: the later ones are drawn inside the earlier ones.
         size = LARGEST - row * (LARGEST - 5) / max(len(clouds), 2)
         marker = {"color": colour, "symbol": f"{symbol}-open", "size": size, "line": {"width": 2}}

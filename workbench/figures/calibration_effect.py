@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.records import Array
-from workbench.figures.calibration import LEGEND, MARGIN, NEUTRAL, SLOTS, Series, time_axis
+from workbench.figures.calibration import LEGEND, MARGIN, NEUTRAL, Series, look, time_axis
 from workbench.figures.heatmap import block_ticks
 from workbench.figures.over_time import selected_line
 from workbench.figures.style import BLUE, Figure, axis, figure, packed, plain
@@ -47,10 +47,10 @@ def errors(sets: Sequence[Series], reference: Series) -> Figure:
 
     Above: the ranges of the capture and of every set. Below: what each set gains on the capture.
     """
-    data = [_curve(reference, NEUTRAL, "x", "solid"), *(_curve(s, *SLOTS[s.slot]) for s in sets)]
+    data = [_curve(reference, NEUTRAL, "x", "solid"), *(_curve(s, *look(s.slot)) for s in sets)]
     for one in sets:
         gain = Series(one.label, one.slot, one.timesteps, one.values - reference.values)
-        data.append({**_curve(gain, *SLOTS[one.slot]), "yaxis": "y2", "showlegend": False})
+        data.append({**_curve(gain, *look(one.slot)), "yaxis": "y2", "showlegend": False})
     return figure(
         data,
         f"Error of one step at each timestep under {len(sets)} calibration sets",
@@ -71,7 +71,7 @@ def repeats(
     rows = [("repeats", 0), *((label, slot) for label, slot, _ in others)]
     data = [_strip(sqnr_db, 0, BLUE, "circle", [f"seed {s}" for s in seeds])]
     for row, (label, slot, value) in enumerate(others, 1):
-        colour, symbol, _ = SLOTS[slot]
+        colour, symbol, _ = look(slot)
         data.append(_strip(np.array([value]), row, colour, symbol, [label]))
     return figure(
         data,
@@ -102,7 +102,7 @@ def _over_layers(names: Sequence[str], selected: str) -> dict[str, Any]:
 
 def _layer_points(names: Sequence[str], label: str, slot: int, values: Array) -> dict[str, Any]:
     rows = np.flatnonzero(np.isfinite(values))
-    colour, symbol, _ = SLOTS[slot]
+    colour, symbol, _ = look(slot)
     return {
         "type": "scatter",
         "mode": "markers",
