@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+MISS = 0.01  # share of draws that may exceed a stated bound
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,18 @@ class LayerStats:
             channel_min=self.channel_min[step],
             channel_max=self.channel_max[step],
         )
+
+    def share_bound(self, step: int) -> float:
+        """How far any share of values read off one step's histogram may be wrong, 0 to 1.
+
+        sqrt(ln(2 / MISS) / (2 n)) for n drawn values, exceeded by less than MISS of all draws
+        (Dvoretzky, Kiefer & Wolfowitz 1956, with the constant of Massart 1990); 0 where all values
+        are counted. Steps are drawn at the same places, so it holds for a step, and for none less
+        than that for all together.
+        """
+        drawn = int(self.histogram.counts[step].sum())
+        exact = drawn >= self.count[step]
+        return 0.0 if exact else math.sqrt(math.log(2 / MISS) / (2 * drawn))
 
     @cached_property
     def total(self) -> ActivationStats:

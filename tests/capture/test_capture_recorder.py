@@ -54,6 +54,12 @@ def test_drawn_histograms_are_within_the_bound_of_the_exact_ones(record, kind, l
     assert gap <= math.sqrt(math.log(2 / MISS) / (2 * 8_192))
 
 
+def test_the_bound_that_is_told(record):
+    x = torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert record([x], [8], drawn=2_048).share_bound(0) == pytest.approx(0.035966, rel=1e-4)
+    assert record([x], [8], drawn=None).share_bound(0) == 0
+
+
 def test_every_sample_and_channel_has_the_same_share(record):
     """Each value names its own sample and channel, so the histogram shows where it was drawn."""
     place = torch.arange(4 * 8.0).reshape(4, 8, 1, 1).expand(4, 8, 16, 16).contiguous()

@@ -55,6 +55,8 @@ def test_capture(said, folders, ddpm, tmp_path):
     for one, other in zip(done.stats, direct.stats, strict=True):
         assert np.array_equal(one.mean, other.mean)
         assert np.array_equal(one.histogram.counts, other.histogram.counts)
+    bounds = [stats.share_bound(step) for stats in done.stats for step in range(3)]
+    assert told["share_bound"] == max(bounds)
 
 
 def test_capture_with_every_option(said, folders, tmp_path):

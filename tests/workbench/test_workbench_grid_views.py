@@ -81,6 +81,20 @@ def test_the_card_shows_every_statistic(toy, start):
     assert float(tile(shown, "Beyond 3 deviations")["value"]) == 0
 
 
+def test_the_card_says_how_far_the_histogram_speaks_for_all_values(toy, start):
+    stats = toy.capture[LAYER].at(start.step)
+    layer = replace(toy.capture[LAYER], count=toy.capture[LAYER].count * 10)
+    for one, told in (
+        (toy.capture[LAYER], f"The histogram holds all {stats.count:,} values."),
+        (layer, f"The histogram holds {stats.count:,} of {10 * stats.count:,} values: shares"),
+    ):
+        told_here = cell._drawn(one.at(start.step), one, start)
+        assert told_here.startswith(told)
+    assert (
+        f"within {100 * layer.share_bound(start.step):.2g} percentage points, in 99%" in told_here
+    )
+
+
 def test_every_channel_has_a_row(toy, start):
     stats = toy.capture["up.shortcut"]
     table = cell.channel_table(toy, replace(start, layer="up.shortcut"))

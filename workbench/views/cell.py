@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.quant.whatif import error_parts, sqnr_db
-from analysis.records import ActivationStats, LayerStats
+from analysis.records import MISS, ActivationStats, LayerStats
 from workbench.captures import OpenCapture
 from workbench.figures.histogram import Levels, levels_in
 from workbench.figures.style import UNITS, number
@@ -74,9 +74,20 @@ def facts(opened: OpenCapture, selection: Selection, grid: Levels) -> dict[str, 
     t = opened.capture.timesteps[selection.step]
     return {
         "title": selection.layer,
-        "text": f"{layer.kind}{shape}, input at timestep {t:g} ({here.count:,} values)",
+        "text": f"{layer.kind}{shape}, input at timestep {t:g}. {_drawn(here, stats, selection)}",
         "items": [*_values(stats, here, selection), *_errors(here, grid, ratio, *parts)],
     }
+
+
+def _drawn(here: ActivationStats, stats: LayerStats, selection: Selection) -> str:
+    """How many values there are, and how far the histogram speaks for them."""
+    bound = stats.share_bound(selection.step)
+    if not bound:
+        return f"The histogram holds all {here.count:,} values."
+    return (
+        f"The histogram holds {here.sampled:,} of {here.count:,} values: shares read off it are "
+        f"within {100 * bound:.2g} percentage points, in {1 - MISS:.0%} of draws."
+    )
 
 
 def _values(stats: LayerStats, here: ActivationStats, selection: Selection) -> list[dict[str, str]]:
