@@ -28,6 +28,7 @@ from analysis.models.trajectory import (
 from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.model import QuantizedModel
 from analysis.records import Array, SamplingSpec
+from analysis.unseen import unseen_timesteps
 
 _Pictures = list[tuple[torch.Tensor, torch.Tensor]]
 FRECHET_SHAPE = (1, 32, 32)  # what the bundled classifier has learned to look at
@@ -38,7 +39,8 @@ class Comparison:
     """Pictures of both models from the same noise, and what sets them apart.
 
     `values` holds psnr_db and sqnr_db in dB, ssim, Frechet distances to the training data
-    (`None` where the model is not the bundled kind), the divergence of every step, and seconds.
+    (`None` where the model is not the bundled kind), the divergence of every step, timesteps that
+    the calibration has not seen, and seconds.
     """
 
     reference: Array  # [N, C, H, W] in [0, 1], of the float model
@@ -88,6 +90,7 @@ def compare(
         "samples": samples,
         "steps": steps,
         **tally.values(),
+        "unseen_timesteps": unseen_timesteps(quantized, tally.visited.values()),
         **picture_values(reference, candidate),
         **({"not_compiled": why_not_compiled(pairing)} if compile else {}),
     }
@@ -135,10 +138,12 @@ class _Tally:
     difference: dict[int, float] = field(default_factory=dict)
     power: dict[int, float] = field(default_factory=dict)
     results: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    visited: dict[int, float] = field(default_factory=dict)  # timesteps
 
     def add(self, reference: Step, candidate: Step) -> None:
         x, x_q = reference.x_next.double(), candidate.x_next.double()
         i = reference.index
+        self.visited[i] = float(reference.timestep)
         self.difference[i] = self.difference.get(i, 0.0) + float((x_q - x).square().sum())
         self.power[i] = self.power.get(i, 0.0) + float(x.square().sum())
 

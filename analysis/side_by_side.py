@@ -19,6 +19,7 @@ from analysis.models.trajectory import DEFAULT_BATCH, batches, decode, sampling_
 from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.model import QuantizedModel
 from analysis.records import Array, SamplingSpec
+from analysis.unseen import unseen_timesteps
 
 MOST_FRAMES = 60  # steps of a film
 FILM_BYTES = 16 * 2**20
@@ -98,7 +99,7 @@ def side_by_side(
                 camera.shoot(step)
         assert step is not None
         tally.end(model, step)
-    return SideBySide(tally.comparisons(spec), camera.film())
+    return SideBySide(tally.comparisons(spec, quantized), camera.film())
 
 
 def _check(model: ModelHandle, quantized: Sequence[QuantizedModel]) -> None:
@@ -131,6 +132,7 @@ class _Tally:
 
     def __init__(self, models: int) -> None:
         self.squares: dict[int, Array] = {}  # step -> [M, 4]: x, x_q - x, fresh, inherited
+        self.visited: dict[int, float] = {}  # step -> timestep
         self.seconds = np.zeros(1 + models)
         self.results: list[list[Tensor]] = []  # of a batch: float, then every quantized model
         self.pictures: list[list[Tensor]] = []
@@ -139,6 +141,7 @@ class _Tally:
         """Count one step of a batch."""
         sums = np.array([_squares(part) for part in step.parts])  # [M, 4]
         self.squares[step.index] = self.squares.get(step.index, np.zeros_like(sums)) + sums
+        self.visited[step.index] = step.timestep
         self.seconds += step.seconds
 
     def end(self, model: ModelHandle, last: PartedStep) -> None:
@@ -147,7 +150,9 @@ class _Tally:
         self.results.append([x.cpu() for x in ends])
         self.pictures.append([decode(model, x) for x in ends])
 
-    def comparisons(self, spec: SamplingSpec) -> tuple[Comparison, ...]:
+    def comparisons(
+        self, spec: SamplingSpec, quantized: Sequence[QuantizedModel]
+    ) -> tuple[Comparison, ...]:
         """One comparison for every quantized model."""
         x, *x_q = (torch.cat(run) for run in zip(*self.results, strict=True))
         reference, *candidates = (torch.cat(run) for run in zip(*self.pictures, strict=True))
@@ -160,6 +165,7 @@ class _Tally:
                     "steps": spec.steps,
                     "sqnr_db": sqnr_db(x, x_q[i]),
                     **self._by_step(i),
+                    "unseen_timesteps": unseen_timesteps(quantized[i], self.visited.values()),
                     "seconds_float": float(self.seconds[0]),
                     "seconds_quantized": float(self.seconds[1 + i]),
                     **picture_values(reference, candidate),

@@ -20,6 +20,7 @@ KEYS = {
     "ssim",
     "sqnr_db",
     "divergence",
+    "unseen_timesteps",
     "frechet_float",
     "frechet_quantized",
     "frechet_between",

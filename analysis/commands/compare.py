@@ -92,7 +92,10 @@ def _check(backend: str | None, rest: str | None, compile: bool) -> None:
 
 
 def _lines(values: dict[str, Any], backend: str | None) -> list[str]:
+    from analysis.unseen import unseen_sentence
+
     n = f"N = {values['samples']}, {values['steps']} steps"
+    unseen = unseen_sentence(values["unseen_timesteps"], values["steps"])
     return [
         f"PSNR {number(values['psnr_db'], 'dB')}, SSIM {number(values['ssim'], digits=3)}, "
         f"SQNR {number(values['sqnr_db'], 'dB')} ({n})",
@@ -100,6 +103,7 @@ def _lines(values: dict[str, Any], backend: str | None) -> list[str]:
         f"quantized {number(values['frechet_quantized'])}",
         f"float {number(values['seconds_float'], 's')}, "
         f"{backend or 'simulated quantization'} {number(values['seconds_quantized'], 's')}",
+        *([unseen] if unseen else []),
     ]
 
 

@@ -43,6 +43,7 @@ class QuantizedModel:
     float_size_bytes: int
     skipped: Mapping[str, str] = field(default_factory=dict)  # layer -> why it is (partly) float
     notes: tuple[str, ...] = ()  # sentences: what could not be applied, which blocks did not learn
+    timesteps: tuple[float, ...] = ()  # that the calibration holds; none where it is not known
     losses: tuple[LossPoint, ...] = ()  # of every block, while it learned
 
     @property

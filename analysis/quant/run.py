@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from analysis.quant.estimate import observed_for
 from analysis.quant.model import QuantizedModel
 from analysis.quant.phase import OnLoss
 from analysis.quant.plan import QuantPlan
+from analysis.unseen import calibrated_timesteps
 
 
 def quantize(
@@ -69,7 +71,8 @@ def quantize(
     needed = needs_calibration(full_plan, handle, chosen.learns)
     if calibration is None and needed:
         calibration = chosen.calibrate(observed_for(handle, full_plan), config, job)
-    return chosen.run(handle, calibration, full_plan, config, job)
+    done = chosen.run(handle, calibration, full_plan, config, job)
+    return replace(done, timesteps=calibrated_timesteps(calibration))
 
 
 def needs_calibration(plan: QuantPlan, handle: ModelHandle, learns: bool = False) -> bool:

@@ -26,6 +26,8 @@ def head(session: Session) -> dict[str, Any]:
         return NOTHING
     if session.side is None:
         return READY
+    from analysis.unseen import unseen_sentence
+
     one = session.side.of(session.drawn.get("looked"))
     missing = {v.number for v in chosen(session)} - {s.number for s in session.side.seen}
     more = " Press Compare again to add the models that are not shown yet." if missing else ""
@@ -36,7 +38,9 @@ def head(session: Session) -> dict[str, Any]:
         "distance of so few pictures mostly shows their number: read its difference, not its size, "
         f"and take a larger N to be sure.{more}"
     )
-    return {"title": "Float against quantized", "text": text, "items": _items(v, n)}
+    notes = [s for s in [unseen_sentence(v["unseen_timesteps"], v["steps"])] if s]
+    items = _items(v, n)
+    return {"title": "Float against quantized", "text": text, "items": items, "notes": notes}
 
 
 def _items(v: Any, n: int) -> list[dict[str, str]]:
