@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.models.handle import ModelHandle
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import DEFAULT_BATCH, batches, sampling_spec, trajectory
 from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.assemble import quant_layers
@@ -52,14 +53,18 @@ def layer_errors(
         Cancelled: when `should_stop` says so.
     """
     spec = sampling_spec(model, steps, samples, seed)
-    done, total = 0, len(list(batches(samples, DEFAULT_BATCH))) * steps
-    handle, twins = _beside(model, quant_layers(quantized.handle.denoiser))
-    for first, count in batches(samples, DEFAULT_BATCH):
-        for _ in trajectory(handle, spec, first, count):
-            done += 1
-            check_stop(should_stop)
-            report(progress, min(done, total), total, "measuring every layer")
-    return {name: twin.error() for name, twin in twins.items()}
+
+    def run(at_once: int) -> dict[str, LayerError]:
+        done, total = 0, len(list(batches(samples, at_once))) * steps
+        handle, twins = _beside(model, quant_layers(quantized.handle.denoiser))
+        for first, count in batches(samples, at_once):
+            for _ in trajectory(handle, spec, first, count):
+                done += 1
+                check_stop(should_stop)
+                report(progress, min(done, total), total, "measuring every layer")
+        return {name: twin.error() for name, twin in twins.items()}
+
+    return with_smaller_batches(run, DEFAULT_BATCH)
 
 
 class _Beside(nn.Module):

@@ -15,6 +15,7 @@ from analysis.errors import UserError
 from analysis.metrics.sqnr import sqnr_db
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import DEFAULT_BATCH, batches, decode, sampling_spec
 from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.model import QuantizedModel
@@ -86,20 +87,24 @@ def side_by_side(
     spec = sampling_spec(model, steps, samples, seed, scheduler, prompt, guidance_scale)
     told = condition(model, spec.prompt, spec.guidance_scale)
     handles = [each.handle for each in quantized]
-    tally = _Tally(len(quantized))
-    camera = _Camera(model.sample_shape, len(quantized), min(watched, samples, batch), steps)
-    every = list(batches(samples, batch))
-    tell = _Teller(len(every) * steps, progress, should_stop)
-    for first, count in every:
-        step = None
-        for step in part_errors(model, handles, spec, first, count, told):
-            tell(f"timestep {step.timestep:g}")
-            tally.add(step)
-            if first == 0:
-                camera.shoot(step)
-        assert step is not None
-        tally.end(model, step)
-    return SideBySide(tally.comparisons(spec, quantized), camera.film())
+
+    def run(at_once: int) -> SideBySide:
+        tally = _Tally(len(quantized))
+        camera = _Camera(model.sample_shape, len(quantized), min(watched, samples, at_once), steps)
+        every = list(batches(samples, at_once))
+        tell = _Teller(len(every) * steps, progress, should_stop)
+        for first, count in every:
+            step = None
+            for step in part_errors(model, handles, spec, first, count, told):
+                tell(f"timestep {step.timestep:g}")
+                tally.add(step)
+                if first == 0:
+                    camera.shoot(step)
+            assert step is not None
+            tally.end(model, step)
+        return SideBySide(tally.comparisons(spec, quantized), camera.film())
+
+    return with_smaller_batches(run, batch)
 
 
 def _check(model: ModelHandle, quantized: Sequence[QuantizedModel]) -> None:

@@ -77,10 +77,16 @@ def final_samples(source: Source, count: int) -> torch.Tensor:
 
 
 def step_features(source: Source, first: int, count: int) -> list[Array]:
-    """Middle feature maps [n, C, ...] float32 of samples `first` ..., one batch a step, T of them.
+    """Middle feature maps [n, C, ...] float32 of samples `first` ..., one array a step, T of them.
 
     With guidance the conditional half is kept.
     """
+    parts = [_features(source, first + at, size) for at, size in batches(count, source.batch)]
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+def _features(source: Source, first: int, count: int) -> list[Array]:
+    """Those of one batch."""
     found: dict[int, Array] = {}
     denoiser = source.model.denoiser
     with output_of(denoiser, middle(denoiser)) as latest:

@@ -24,6 +24,7 @@ from analysis.capture.run import visited_timesteps
 from analysis.errors import UserError
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec
 from analysis.progress import Progress, ShouldStop
 from analysis.records import Array
@@ -67,6 +68,18 @@ def calibrate(
     chosen.check(len(timesteps), size)
     told = condition(model, prompt, guidance_scale)
     source = Source(model, spec, timesteps, told, batch, progress, should_stop)
+
+    def draw(at_once: int) -> CalibrationSet:
+        return _drawn(sampler, chosen, replace(source, batch=at_once), size, with_report)
+
+    return with_smaller_batches(draw, batch)
+
+
+def _drawn(
+    sampler: str, chosen: CalibrationSampler, source: Source, size: int, with_report: bool
+) -> CalibrationSet:
+    """The samples that a sampler picks, and what they cover."""
+    timesteps, seed = source.timesteps, source.spec.seed
     features = None
     if with_report or chosen.uses_features:
         features = step_features(source, size, FEATURE_SAMPLES)
@@ -77,26 +90,25 @@ def calibrate(
     drawn = CalibrationSet(
         x_t=x_t,
         t=timesteps[positions],
-        cond=to_cond(told),
+        cond=to_cond(source.told),
         sampler=sampler,
         seed=seed,
-        model=model.name,
-        model_digest=model.digest,
-        spec=replace(spec, samples=size, guidance_scale=told.guidance_scale),
+        model=source.model.name,
+        model_digest=source.model.digest,
+        spec=replace(source.spec, samples=size, guidance_scale=source.told.guidance_scale),
         timesteps=timesteps,
         options=_plain_options(chosen),
     )
     if not with_report or features is None:
         return drawn
-    return replace(drawn, report=_report(model, drawn, features, chosen, batch))
+    return replace(drawn, report=_report(drawn, features, chosen, source))
 
 
 def _report(
-    model: ModelHandle,
     calibration: CalibrationSet,
     features: list[Array],
     sampler: CalibrationSampler,
-    batch: int,
+    source: Source,
 ) -> CalibrationReport:
     """Where the steps lie, by TDAC's measures and radius, and what the set covers."""
     maps = as_features(features)
@@ -104,7 +116,7 @@ def _report(
     radius = getattr(sampler, "radius", None)
     if radius is None:
         radius = quantile_radius(distances, getattr(sampler, "radius_quantile", QUANTILE))
-    covered = coverage(features, set_features(model, calibration, batch))
+    covered = coverage(features, set_features(source.model, calibration, source.batch))
     return CalibrationReport(density(distances, radius), diversity(maps), float(radius), covered)
 
 

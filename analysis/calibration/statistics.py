@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analysis.calibration.passes import (
     conditioning_of,
     distinct_timesteps,
@@ -14,9 +16,10 @@ from analysis.capture.run import DEFAULT_BINS, DRAWN, observed_layers
 from analysis.capture.trace import observed
 from analysis.errors import UserError
 from analysis.models.handle import ModelHandle
+from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import DEFAULT_BATCH
 from analysis.progress import Progress, ShouldStop, check_stop, report
-from analysis.records import LayerStats
+from analysis.records import LayerRef, LayerStats
 
 
 def calibration_statistics(
@@ -54,21 +57,37 @@ def statistics_of(
     should_stop: ShouldStop | None = None,
 ) -> dict[str, LayerStats]:
     """`calibration_statistics` of any model that takes the set's samples, a quantized one say."""
-    steps = distinct_timesteps(calibration)
+    steps, chosen = distinct_timesteps(calibration), observed_layers(model, layers)
     drawn = None if exact else DRAWN * len(steps)
-    recorder = Recorder(steps, calibration.size, calibration.seed, bins, drawn)
-    chosen = observed_layers(model, layers)
+
+    def run(at_once: int) -> Recorder:
+        recorder = Recorder(steps, calibration.size, calibration.seed, bins, drawn)
+        _run_into(recorder, model, calibration, chosen, at_once, progress, should_stop)
+        return recorder
+
+    kept, stats, _ = finished(with_smaller_batches(run, batch), chosen)
+    return {layer.name: found for layer, found in zip(kept, stats, strict=True)}
+
+
+def _run_into(
+    recorder: Recorder,
+    model: ModelHandle,
+    calibration: CalibrationSet,
+    layers: Sequence[LayerRef],
+    batch: int,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> None:
+    """The whole set under observation."""
     told = conditioning_of(calibration, model)
-    with observed(model.denoiser, chosen, model.shortcuts, recorder.observe, recorder.begin_pass):
+    with observed(model.denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass):
         for one in passes(calibration, batch):
             recorder.begin_batch(one.before, len(one.rows))
             run_pass(model, calibration, told, one)
             recorder.flush()
             check_stop(should_stop)
-            done = one.before + len(one.rows)
-            report(progress, done, calibration.size, f"statistics, timestep {steps[one.step]:g}")
-    kept, stats, _ = finished(recorder, chosen)
-    return {layer.name: found for layer, found in zip(kept, stats, strict=True)}
+            done, t = one.before + len(one.rows), recorder.timesteps[one.step]
+            report(progress, done, calibration.size, f"statistics, timestep {t:g}")
 
 
 def check_same_model(model: ModelHandle, calibration: CalibrationSet) -> None:

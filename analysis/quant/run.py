@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from analysis.errors import UserError
 from analysis.methods import METHODS
 from analysis.methods.job import Job
@@ -71,7 +73,14 @@ def quantize(
     needed = needs_calibration(full_plan, handle, chosen.learns)
     if calibration is None and needed:
         calibration = chosen.calibrate(observed_for(handle, full_plan), config, job)
-    done = chosen.run(handle, calibration, full_plan, config, job)
+    try:
+        done = chosen.run(handle, calibration, full_plan, config, job)
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"The GPU has too little memory for {method} with these settings; take a smaller "
+            "calibration_size or batch, or the device cpu. Finished blocks are kept where a "
+            "folder was given, and the same settings go on from them."
+        ) from None
     return replace(done, timesteps=calibrated_timesteps(calibration))
 
 

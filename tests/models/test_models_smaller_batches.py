@@ -7,9 +7,13 @@ import pytest
 import torch
 
 import analysis
+from analysis.calibration.run import calibrate
+from analysis.calibration.statistics import calibration_statistics
 from analysis.errors import UserError
+from analysis.layer_errors import layer_errors
 from analysis.models.smaller_batches import with_smaller_batches
 from analysis.models.trajectory import sample, sampling_spec
+from analysis.side_by_side import side_by_side
 
 
 @pytest.fixture
@@ -48,6 +52,38 @@ def test_pictures_and_comparisons_are_the_same(ddpm, room):
     again = analysis.compare(ddpm, quantized, samples=5, steps=2)
     assert again.values["psnr_db"] == pytest.approx(compared.values["psnr_db"], abs=0.1)
     assert len(again.values["divergence"]) == 2
+
+
+@pytest.mark.parametrize("sampler", ["tdac", "ndtc", "forward"])
+def test_calibration_sets_are_the_same(ddpm, room, sampler):
+    whole = calibrate(ddpm, sampler, size=6, steps=4)
+    ranges = calibration_statistics(ddpm, whole)
+    room(2)
+    small = calibrate(ddpm, sampler, size=6, steps=4)
+    assert np.array_equal(small.t, whole.t)
+    np.testing.assert_allclose(small.x_t, whole.x_t, rtol=1e-4, atol=1e-4)
+    assert small.report.coverage == pytest.approx(whole.report.coverage)
+    for name, found in calibration_statistics(ddpm, small).items():
+        np.testing.assert_allclose(found.max, ranges[name].max, rtol=1e-3, atol=1e-4)
+
+
+def test_views_on_several_models_are_the_same(ddpm, room):
+    quantized = analysis.quantize(ddpm, plan="W8A32")
+    errors = layer_errors(ddpm, quantized, samples=4, steps=2)
+    beside = side_by_side(ddpm, [quantized], samples=4, steps=2)
+    room(1)
+    for name, one in layer_errors(ddpm, quantized, samples=4, steps=2).items():
+        assert one.output_db == pytest.approx(errors[name].output_db, abs=0.1)
+    again = side_by_side(ddpm, [quantized], samples=4, steps=2)
+    psnr = [side.comparisons[0].values["psnr_db"] for side in (beside, again)]
+    assert psnr[0] == pytest.approx(psnr[1], abs=0.1)
+
+
+def test_learning_that_does_not_fit_ends_in_a_sentence(ddpm, room):
+    drawn = calibrate(ddpm, "random", size=4, steps=4, with_report=False)
+    room(4)  # the walk takes all samples through both models at once
+    with pytest.raises(UserError, match="too little memory for q-diffusion with these settings"):
+        analysis.quantize(ddpm, "q-diffusion", "W4A32", drawn, weight_iterations=2)
 
 
 def test_where_one_sample_is_too_much_it_ends_in_a_sentence(ddpm, room):

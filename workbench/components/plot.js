@@ -75,8 +75,15 @@ function untied(work) {
   try { return work(); } finally { if (base && href !== null) base.setAttribute('href', href); }
 }
 
-async function draw() {
+// The room that the plot will take, at once: what lies below it must not move when it is drawn.
+function reserve() {
   figure = JSON.parse(props.value || 'null');
+  const height = figure?.data && figure.layout.height;
+  box.style.minHeight = height ? `${height}px` : '';
+}
+
+async function draw() {
+  reserve();
   if (!figure && bound) { window.Plotly.purge(box); bound = false; }
   if (!figure || !figure.data || !box.clientWidth || !window.Plotly) return;
   const meta = figure.layout.meta || {};
@@ -117,4 +124,5 @@ new ResizeObserver(() => {
   if (box.clientWidth !== width) { width = box.clientWidth; schedule(); }
 }).observe(element);
 new MutationObserver(schedule).observe(document.body, {attributeFilter: ['class']});
+reserve();
 schedule();
