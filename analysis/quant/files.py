@@ -19,7 +19,7 @@ from analysis.quant.finished import only_finished
 
 RECIPE = "recipe.json"
 FORMAT = "quantized-denoiser"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def write_folder(folder: Path, recipe: Mapping[str, Any], files: Mapping[str, bytes]) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +55,22 @@ class LossPoint:
 
 
 OnLoss = Callable[[LossPoint], None]
+
+
+def curves(points: Iterable[LossPoint]) -> list[dict[str, Any]]:
+    """Losses with a row for every block, in plain values; `points_of` undoes it."""
+    rows = []
+    for key, run in groupby(points, lambda p: (p.phase, p.unit, p.iterations)):
+        told = list(run)
+        row = dict(zip(("phase", "unit", "iterations"), key, strict=True))
+        rows.append(row | {"at": [p.iteration for p in told], "loss": [p.loss for p in told]})
+    return rows
+
+
+def points_of(rows: Iterable[Mapping[str, Any]]) -> list[LossPoint]:
+    """The losses behind the rows of `curves`."""
+    return [
+        LossPoint(row["phase"], row["unit"], iteration, row["iterations"], loss)
+        for row in rows
+        for iteration, loss in zip(row["at"], row["loss"], strict=True)
+    ]

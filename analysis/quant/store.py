@@ -25,7 +25,7 @@ from analysis.quant.assemble import assemble, quant_layers, weight_of
 from analysis.quant.files import damaged, read_recipe, write_folder
 from analysis.quant.model import LayerRow, QuantizedModel
 from analysis.quant.packing import pack, unpack
-from analysis.quant.phase import LossPoint
+from analysis.quant.phase import curves, points_of
 from analysis.quant.plan import QuantPlan
 from analysis.quant.primitives import dequantize
 from analysis.quant.qparams import LayerQParams, QParams
@@ -64,7 +64,7 @@ def load_quantized(folder: str | Path, model: ModelHandle | None = None) -> Quan
         handle = model if model is not None else _float_model(recipe["model"])
         _check_model(path, handle, recipe)
         tensors = safetensors.numpy.load(weights)
-        seams = recipe.get("seams", {})  # older recipes have none
+        seams = recipe["seams"]
         qparams = {
             name: _grids(name, bits, seams.get(name, (None, None)), tensors)
             for name, bits in recipe["bits"].items()
@@ -122,7 +122,7 @@ def _recipe(model: QuantizedModel) -> dict[str, Any]:
         "layers": [asdict(row) for row in model.layers],
         "skipped": dict(model.skipped),
         "notes": list(model.notes),
-        "losses": [asdict(point) for point in model.losses],
+        "losses": curves(model.losses),
         "size_bytes": model.size_bytes,
         "float_size_bytes": model.float_size_bytes,
     }
@@ -184,10 +184,10 @@ def _rebuild(
         layers=tuple(LayerRow(**row) for row in recipe["layers"]),
         model_digest=recipe["model_digest"],
         calibration=recipe["calibration"],
-        timesteps=tuple(recipe.get("timesteps", ())),
+        timesteps=tuple(recipe["timesteps"]),
         size_bytes=recipe["size_bytes"],
         float_size_bytes=recipe["float_size_bytes"],
         skipped=recipe["skipped"],
-        notes=tuple(recipe.get("notes", ())),
-        losses=tuple(LossPoint(**point) for point in recipe.get("losses", ())),
+        notes=tuple(recipe["notes"]),
+        losses=tuple(points_of(recipe["losses"])),
     )

@@ -175,18 +175,6 @@ def changed(saved: Path, **values) -> None:
     (saved / "recipe.json").write_text(json.dumps(files._signed(recipe)))
 
 
-def test_a_folder_from_before_the_split_still_loads(ddpm, ddpm_capture, tmp_path):
-    quantized = quantize(ddpm, plan="W4A4", calibration=ddpm_capture)
-    saved = save_quantized(quantized, tmp_path / "run")
-    recipe = json.loads((saved / "recipe.json").read_text())
-    assert recipe.pop("seams") == {}
-    del recipe["plan"]["split"], recipe["plan"]["split_norm"]
-    (saved / "recipe.json").write_text(json.dumps(files._signed(recipe)))
-    loaded = load_quantized(saved, ddpm)
-    assert torch.equal(prediction(loaded.handle), prediction(quantized.handle))
-    assert loaded.plan == quantized.plan
-
-
 @pytest.mark.parametrize("seam", [[None, None], [0, 0], [99, 99], ["x", "x"], [1], 3, None])
 def test_a_seam_that_makes_no_sense_is_refused_even_if_signed(ddpm, ddpm_capture, tmp_path, seam):
     quantized = quantize(ddpm, plan="W4A4", calibration=ddpm_capture, split=True)

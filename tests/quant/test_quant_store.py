@@ -15,6 +15,7 @@ import torch
 from analysis.errors import UserError
 from analysis.models.load import from_pipeline
 from analysis.quant import files
+from analysis.quant.phase import LossPoint, curves, points_of
 from analysis.quant.run import quantize
 from analysis.quant.store import load_quantized, save_quantized
 
@@ -185,7 +186,7 @@ def test_foreign_json_is_no_recipe(handle, saved, content):
 def test_a_format_from_the_future_is_named(handle, saved):
     path = saved / "recipe.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
-    with pytest.raises(UserError, match="format version 99, but only 1 is known"):
+    with pytest.raises(UserError, match="format version 99, but only 2 is known"):
         load_quantized(saved, handle)
 
 
@@ -230,3 +231,13 @@ def test_numbers_that_json_cannot_hold_never_get_there(quantized, tmp_path):
     rows = tuple(replace(row, sqnr_db=float("inf")) for row in quantized.layers)
     with pytest.raises(ValueError, match="not JSON compliant"):
         save_quantized(replace(quantized, layers=rows), tmp_path / "run")
+
+
+def test_losses_are_kept_as_a_curve_for_every_block():
+    blocks = [("weights", "down.0", 40), ("weights", "up.0", 40), ("scales", "down.0", 9)]
+    points = [LossPoint(p, unit, i, n, i / 7) for p, unit, n in blocks for i in (0, 8)]
+    rows = curves(points)
+    assert [(row["phase"], row["unit"], row["iterations"]) for row in rows] == blocks
+    assert all(row["at"] == [0, 8] for row in rows)
+    assert points_of(json.loads(json.dumps(rows))) == points
+    assert curves([]) == points_of([]) == []
