@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores; read when 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press Ctrl-C in a child
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
 
