@@ -46,7 +46,8 @@ def calibration_passes(
     visits, timesteps = _visits(model, spec), visited_timesteps(model, spec)
     found: Passes = Counter()
     if with_report or sampler.uses_features:
-        found[FEATURE_SAMPLES] += len(visits)
+        for _, count in batches(FEATURE_SAMPLES, batch):
+            found[count] += len(visits)
     positions = drawn_positions(sampler, len(timesteps), size, spec.seed)
     found += _drawing(sampler, positions, visits, timesteps, batch)
     if with_report:

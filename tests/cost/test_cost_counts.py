@@ -44,7 +44,7 @@ def test_samplers_that_look_at_features_are_taken_to_spread_evenly(ddpm, spent, 
     _, real = spent(lambda: calibrate(ddpm, name, 24, steps=6, batch=4, with_report=False))
     spec = sampling_spec(ddpm, 6, 1)
     counted = calibration_passes(ddpm, spec, make_sampler(name, {}), 24, 4, False)
-    assert counted[16] == real[16] == 6  # the features themselves
+    assert min(counted[4], real[4]) >= 4 * 6  # the features themselves: 16 samples, six steps
     assert 0.6 < sum(counted.values()) / sum(real.values()) < 1.6
 
 

@@ -39,3 +39,9 @@ def test_plots_stay_where_they_are(visit, tab, width):
     says(page, ".wb-live", "at timestep 460")
     redrawn(page, FIRST_PLOT[tab], drawn)
     assert page.evaluate(PLACES) == before
+
+    drawn = revision(page, FIRST_PLOT[tab])
+    page.select_option(".wb-bar select", "up_blocks.2.resnets.0.conv_shortcut")
+    redrawn(page, FIRST_PLOT[tab], drawn)
+    page.wait_for_timeout(500)
+    assert page.evaluate(PLACES) == before

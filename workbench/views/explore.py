@@ -69,17 +69,17 @@ class Explore:
                 label="Name contains", placeholder="e.g. up_blocks", max_lines=1, min_width=120
             )
         self.explanation = facts(elem_id="stat-says")
-        self.map = plot(elem_id="heatmap", min_height=300)
+        self.map = plot(elem_id="heatmap")
 
     def _build_cell(self) -> None:
         self.facts = facts(elem_id="cell")
-        self.histogram = clip_plot(elem_id="histogram", min_height=330)
+        self.histogram = clip_plot(elem_id="histogram")
         with gr.Row(elem_classes="wb-tight"):
             scopes = [("all timesteps", "all"), ("this timestep only", "step")]
             self.scope = gr.Radio(scopes, label="Drawn grid fits", elem_id="scope", scale=2)
             self.log = gr.Checkbox(label="Logarithmic count", min_width=170)
         gr.Markdown("### Range of each channel", elem_classes="wb-small")
-        self.channels = plot(elem_id="channels", min_height=210)
+        self.channels = plot(elem_id="channels")
 
     def wire(self, page: Page) -> None:
         """Connect the controls."""
