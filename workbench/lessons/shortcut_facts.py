@@ -18,9 +18,9 @@ BITS = 4  # that the tab shows
 
 def report(opened: OpenCapture, selection: Selection) -> Any:
     """The report of the shortcut that the tab shows."""
-    from workbench.views.shortcuts import chosen, reports_at
+    from workbench.views.shortcuts import report_of
 
-    return chosen(reports_at(opened, selection.step), selection)
+    return report_of(opened, selection)
 
 
 def reports(opened: OpenCapture, selection: Selection) -> list[Any]:

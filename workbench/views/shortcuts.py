@@ -20,6 +20,7 @@ from workbench.statistics import quantiles
 from workbench.views.cell import SHARES
 from workbench.views.late import Late
 
+TABLE_BITS = 4  # of the numbers that stand for a shortcut in words and in the table
 PARTS = (0, 50, 100)  # percent of the channels
 NONE = {
     "title": "No shortcuts here",
@@ -74,7 +75,7 @@ class Shortcuts:
         """The table of all shortcuts, and the chosen one."""
         selection, opened = session.selection, session.opened
         reports = reports_at(opened, selection.step)
-        report = chosen(reports, selection)
+        report = report_of(opened, selection)
         if report is None:
             empty = dict.fromkeys([*self.detail, *self.late.tables])
             return {**empty, self.facts: NONE, self.log: selection.log}
@@ -100,13 +101,27 @@ class Shortcuts:
 
 
 def reports_at(opened: OpenCapture, step: int) -> list[Any]:
-    """Every shortcut's report at one step; empty where there is no shortcut."""
+    """Every shortcut's report at one step, at the table's bits; empty where there is none."""
     if not opened.capture.shortcuts:
         return []
     from analysis.shortcuts import shortcut_report
 
     t = float(opened.capture.timesteps[step])
-    return opened.remembered(("shortcuts", step), lambda: shortcut_report(opened.capture, t))
+    return opened.remembered(
+        ("shortcuts", step), lambda: shortcut_report(opened.capture, t, (TABLE_BITS,))
+    )
+
+
+def report_of(opened: OpenCapture, selection: Selection) -> Any:
+    """The chosen shortcut's report at the selected step, at all bits; `None` without one."""
+    from analysis.shortcuts import report_shortcut
+
+    step, one = selection.step, chosen(reports_at(opened, selection.step), selection)
+    if one is None:
+        return None
+    shortcut = next(s for s in opened.capture.shortcuts if s.layer == one.layer)
+    key = ("shortcut", one.layer, step)
+    return opened.remembered(key, lambda: report_shortcut(opened.capture, shortcut, step))
 
 
 def chosen(reports: list[Any], selection: Selection) -> Any:
@@ -118,7 +133,10 @@ def chosen(reports: list[Any], selection: Selection) -> Any:
 
 def verdict(report: Any, narrow: str) -> dict[str, Any]:
     """The chosen shortcut in words and numbers."""
-    joint, split = report.sqnr_db_small_half_joint[4], report.sqnr_db_small_half_split[4]
+    joint, split = (
+        way[TABLE_BITS]
+        for way in (report.sqnr_db_small_half_joint, report.sqnr_db_small_half_split)
+    )
     if report.bimodal:
         text = (
             f"Bimodal at t = {report.timestep:g}: the halves form two humps. With one 4-bit scale "
@@ -279,8 +297,8 @@ def _row(report: Any) -> list[Any]:
         report.range_ratio,
         report.dip_p,
         report.ashman_d,
-        report.sqnr_db_small_half_joint[4],
-        report.sqnr_db_small_half_split[4],
+        report.sqnr_db_small_half_joint[TABLE_BITS],
+        report.sqnr_db_small_half_split[TABLE_BITS],
     )
     ratio, dip, d, joint, split = map(_finite, numbers)
     return [report.layer, ratio, dip, d, "yes" if report.bimodal else "no", joint, split]
