@@ -67,7 +67,7 @@ def real_work(page: Page, session: Session, samples: Any, steps: Any, seed: Any)
     check_whole("seed", seed, 0, 2**32)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.backends import rest_options
         from analysis.backends.compare import compare_real
 

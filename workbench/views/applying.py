@@ -33,7 +33,7 @@ def quantize_work(page: Page, session: Session) -> Work:
     key, drawn, opened = settings_key(session), set_to_use(session), session.opened
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.methods.calibrated import SetOptions
         from analysis.quant.run import quantize
 

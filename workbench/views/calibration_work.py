@@ -58,7 +58,7 @@ def draw_work(page: Page, session: Session, *form: Any) -> Work:
         )
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.lab.parts import in_parts
 
         model = model_of(session, page.models)

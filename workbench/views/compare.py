@@ -182,7 +182,7 @@ def compare_work(page: Page, session: Session, samples: Any, steps: Any, seed: A
         check_whole(name, value, least, most)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.side_by_side import side_by_side
 
         done = side_by_side(

@@ -167,7 +167,7 @@ def capture_work(
     check_whole("seed", seed, 0, 2**32)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.capture.run import capture
 
         handle = loaded(wanted, page.models)

@@ -31,7 +31,7 @@ def layer_work(page: Page, session: Session, seconds: Any, finalists: Any) -> Wo
     selection, opened = session.selection, session.opened
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.sensitivity import Sensitivity, sensitivity
 
         def keep(state: Sensitivity) -> None:
@@ -79,7 +79,7 @@ def sweep_work(
     overrides = overrides_of(session) if apart else {}
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.sweep import sweep
 
         swept.ended, swept.not_reached = "", ()

@@ -77,7 +77,7 @@ def report_work(page: Page, session: Session) -> Work:
     steps = min(STEPS, page.settings.most_steps)
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        load_heavy()
+        load_heavy(progress, should_stop)
         from analysis.comparison import compare
         from analysis.report import build_report
 
