@@ -18,6 +18,7 @@ from workbench.session import Session, SessionStore
 
 Updates = dict[Any, Any]  # component -> its new value
 Change = Callable[..., None]  # (session, *values)
+MOST_REPAINTS = 3  # of one event, while others change what it shows
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Page:
         """Apply a change and repaint; what was wrong becomes one sentence, nothing is lost."""
         try:
             change(session, *values)
-            painted = self.paint(session)
+            painted = self._newest(session)
         except NothingToDo:
             return {self.notice: gr.skip()}
         except UserError as error:
@@ -131,6 +132,15 @@ class Page:
         wanted = {id(c) for c in (self.bar, *outputs)}
         said = session.drawn.pop("said", None)  # what the event before had to say
         return sent({self.notice: said, **{c: v for c, v in painted.items() if id(c) in wanted}})
+
+    def _newest(self, session: Session) -> Updates:
+        """A repaint; done again if meanwhile another event of the visitor chose something else."""
+        for _ in range(MOST_REPAINTS):
+            selection = session.selection
+            painted = self.paint(session)
+            if session.selection is selection:
+                break
+        return painted
 
 
 def sent(updates: Updates) -> Updates:

@@ -42,6 +42,7 @@ class Session:
     lab: Lab = field(default_factory=Lab)
     swept: Swept = field(default_factory=Swept)
     drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
+    turn: int = 0  # how often the bar was painted
     born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
     weight: int = 0  # bytes of results, when they were last weighed

@@ -185,8 +185,10 @@ def _choose(session: Session, value: Any, index: Any) -> None:
 
 def bar_value(session: Session, whole: bool) -> dict[str, Any]:
     """What the sticky bar shows; with `whole`, also the layers to choose from."""
-    selection, opened = session.selection, session.opened
+    session.turn += 1  # before anything is read: a later turn never shows an older selection
+    turn, selection, opened = session.turn, session.selection, session.opened
     value = {
+        "turn": turn,
         "model": opened.capture.model,
         "capture": opened.label,
         "layer": selection.layer,

@@ -1,8 +1,8 @@
-// props.value = {model, capture, layers, timesteps, layer, step, plan, tab, query, says,
+// props.value = {turn, model, capture, layers, timesteps, layer, step, plan, tab, query, says,
 // answer}; see bar.py.
 const $ = selector => element.querySelector(selector);
 const select = $('select'), range = $('input'), link = $('.wb-link');
-let timesteps = [], open = null;
+let timesteps = [], open = null, turn = 0;
 
 function fillLayers(layers) {
   select.replaceChildren();
@@ -58,7 +58,8 @@ function goBack() {
 
 function draw() {
   const value = JSON.parse(props.value || 'null');
-  if (!value) return;
+  if (!value || (value.turn < turn && !value.layers)) return; // a slow answer to an old question
+  turn = value.turn;
   open = value.tab;
   if (value.layers) fillLayers(value.layers);
   if (value.timesteps) { timesteps = value.timesteps; range.max = timesteps.length - 1; }

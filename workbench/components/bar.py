@@ -4,7 +4,8 @@ Shows model, capture, layer, timestep and plan; fires `select` with {layer} or {
 `layers` and `timesteps` may be left out when the capture has not changed. Its `query` goes into
 the page's address; `None` leaves the address alone. When the browser goes back or forward it fires
 `address` with the address's query and a number, and writes no address until a value has that
-number as its `answer`.
+number as its `answer`. Values are drawn in the order of their `turn`: one that comes late is
+passed over.
 """
 
 from __future__ import annotations
