@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
 
 from analysis.errors import UserError
 from analysis.models.handle import ModelHandle
@@ -10,7 +14,6 @@ from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.assemble import weight_of, why_not
 from analysis.quant.plan import LayerPlan, QuantPlan
 from analysis.quant.qparams import LayerQParams, QParams, act_qparams, weight_qparams
-from analysis.quant.scheme import QuantScheme
 from analysis.quant.split import TAPS, split_act_qparams, split_weight_qparams
 from analysis.records import ActivationStats, LayerRef
 
@@ -34,25 +37,49 @@ def estimate_qparams(
     Returns:
         Layer name -> grids, and layer name -> the reason why it is less than the plan asks for.
     """
-    plans, seams = plan.resolve(handle), seams_of(handle, plan)
     grids: dict[str, LayerQParams] = {}
     skipped = dict.fromkeys(handle.trace.never_ran, "it took no part when the model was run")
-    for done, layer in enumerate(handle.layers):
-        check_stop(should_stop)
-        report(progress, done, len(plans), layer.name)
+    wishes = _wishes(handle, plan, skipped)
+    # numpy lets go of the interpreter while it searches, so that layers can be searched at once.
+    pool = ThreadPoolExecutor(torch.get_num_threads())
+    try:
+        acts = [pool.submit(_act_grid, wish, stats) for wish in wishes]
+        for done, (wish, act) in enumerate(zip(wishes, acts, strict=True)):
+            check_stop(should_stop)
+            report(progress, done, len(wishes), wish.layer.name)
+            grids[wish.layer.name] = found = _grids(handle, wish, act)
+            if less := _less(wish, found):
+                skipped[wish.layer.name] = less
+    finally:
+        pool.shutdown(cancel_futures=True)
+    report(progress, len(wishes), len(wishes), "ranges are set")
+    return grids, skipped
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the plan asks of a layer that can be quantized."""
+
+    layer: LayerRef
+    plan: LayerPlan
+    seam: int | None
+
+
+def _wishes(handle: ModelHandle, plan: QuantPlan, skipped: dict[str, str]) -> list[_Wish]:
+    """What is to be quantized; what cannot be as the plan asks gets its reason in `skipped`."""
+    plans, seams = plan.resolve(handle), seams_of(handle, plan)
+    wishes = []
+    for layer in handle.layers:
         wanted, seam = plans[layer.name], seams.get(layer.name)
         if wanted == LayerPlan(None, None):
             continue
-        reason = why_not(handle.denoiser, layer)
-        if reason is None:
-            if seam is not None and _grouped(handle, layer):
-                seam, reason = None, GROUPED
-            grids[layer.name] = _grids(handle, layer, wanted, stats, seam)
-            reason = _less(wanted, grids[layer.name], seam) or reason
-        if reason is not None:
+        if reason := why_not(handle.denoiser, layer):
             skipped[layer.name] = reason
-    report(progress, len(plans), len(plans), "ranges are set")
-    return grids, skipped
+            continue
+        if seam is not None and _grouped(handle, layer):
+            seam, skipped[layer.name] = None, GROUPED
+        wishes.append(_Wish(layer, wanted, seam))
+    return wishes
 
 
 def seams_of(handle: ModelHandle, plan: QuantPlan) -> dict[str, int]:
@@ -67,44 +94,38 @@ def observed_for(handle: ModelHandle, plan: QuantPlan) -> ModelHandle:
     return handle.with_normed_halves() if plan.split_norm else handle
 
 
-def _grids(
-    handle: ModelHandle,
-    layer: LayerRef,
-    plan: LayerPlan,
-    stats: Mapping[str, ActivationStats],
-    seam: int | None,
-) -> LayerQParams:
+def _grids(handle: ModelHandle, wish: _Wish, act: Future[QParams | None]) -> LayerQParams:
     try:
         weight = None
-        if plan.weight is not None:
-            values = weight_of(handle.denoiser, layer.module)
+        if wish.plan.weight is not None:
+            values = weight_of(handle.denoiser, wish.layer.module)
             weight = (
-                weight_qparams(values, plan.weight)
-                if seam is None
-                else split_weight_qparams(values, seam, plan.weight)
+                weight_qparams(values, wish.plan.weight)
+                if wish.seam is None
+                else split_weight_qparams(values, wish.seam, wish.plan.weight)
             )
-        act = None if plan.act is None else _act_grid(layer.name, plan.act, stats, seam)
-        return LayerQParams(weight, act)
+        return LayerQParams(weight, act.result())
     except UserError as error:
-        raise UserError(f"{layer.name} cannot be quantized: {error}") from None
+        raise UserError(f"{wish.layer.name} cannot be quantized: {error}") from None
 
 
-def _act_grid(
-    name: str, scheme: QuantScheme, stats: Mapping[str, ActivationStats], seam: int | None
-) -> QParams | None:
+def _act_grid(wish: _Wish, stats: Mapping[str, ActivationStats]) -> QParams | None:
+    name, scheme, seam = wish.layer.name, wish.plan.act, wish.seam
+    if scheme is None:
+        return None
     taps = [f"{name}#{tap}" for tap in TAPS]
     if seam is not None and all(tap in stats for tap in taps):
         return split_act_qparams(stats[taps[0]], stats[taps[1]], seam, scheme)
     return act_qparams(stats[name], scheme) if name in stats else None
 
 
-def _less(plan: LayerPlan, grids: LayerQParams, seam: int | None) -> str | None:
+def _less(wish: _Wish, grids: LayerQParams) -> str | None:
     """Why the activations got less than the plan asks for; `None` if they did not."""
-    if plan.act is None:
+    if wish.plan.act is None:
         return None
     if grids.act is None:
         return NO_STATISTICS
-    return NO_HALVES if seam is not None and grids.act.seam is None else None
+    return NO_HALVES if wish.seam is not None and grids.act.seam is None else None
 
 
 def _grouped(handle: ModelHandle, layer: LayerRef) -> bool:
