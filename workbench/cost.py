@@ -9,7 +9,7 @@ from analysis.progress import Progress, ShouldStop
 from workbench.jobs import Work
 from workbench.session import Session
 
-Measure = Callable[[ShouldStop], Any]  # -> analysis.Estimate; in the job's thread
+Measure = Callable[[Progress, ShouldStop], Any]  # -> analysis.Estimate; in the job's thread
 Foretell = Callable[..., Measure]  # (session, *values), as Prepare
 AGAIN = "press the button once more to start anyway"
 
@@ -18,7 +18,7 @@ def looking(session: Session, name: str, measure: Measure) -> Work:
     """Work that finds the cost of other work, and nothing else."""
 
     def work(progress: Progress, should_stop: ShouldStop) -> None:
-        session.drawn[cost_key(name)] = said(measure(should_stop))
+        session.drawn[cost_key(name)] = said(measure(progress, should_stop))
 
     return work
 
@@ -33,7 +33,7 @@ def careful(session: Session, name: str, measure: Measure, work: Work) -> Work:
     def whole(progress: Progress, should_stop: ShouldStop) -> Any:
         from analysis.cost.record import check_fits
 
-        found = measure(should_stop)
+        found = measure(progress, should_stop)
         session.drawn[cost_key(name)] = said(found)
         if not session.drawn.pop(key, False):
             session.drawn[key] = not found.fits

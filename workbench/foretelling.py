@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.progress import ShouldStop
+from analysis.progress import Progress, ShouldStop
 from workbench.cost import Measure
 from workbench.heavy import load_heavy
 from workbench.kept import set_to_use
@@ -16,14 +16,16 @@ from workbench.session import Session
 from workbench.views.sweep_work import known_rows
 
 
-def estimated(model: Any, should_stop: ShouldStop, work: str, **arguments: Any) -> Any:
+def estimated(
+    model: Any, progress: Progress, should_stop: ShouldStop, work: str, **arguments: Any
+) -> Any:
     """The library's estimate; a model keeps its probes for as long as it is loaded."""
     from analysis.cost import Probes, estimate
 
     probes = vars(model).setdefault("probes", Probes(model))
     probes.should_stop = should_stop
     try:
-        return estimate(model, work, probes, **arguments)
+        return estimate(model, work, probes, progress, **arguments)
     finally:
         probes.should_stop = None  # it leads to the visitor, who may leave before the model does
 
@@ -35,12 +37,12 @@ def capture_cost(
     wanted = page.settings.model if page.settings.demo else (model or "").strip()
     told: dict[str, Any] = {"steps": int(steps), "samples": int(samples), "seed": int(seed)}
 
-    def measure(should_stop: ShouldStop) -> Any:
-        load_heavy()
+    def measure(progress: Progress, should_stop: ShouldStop) -> Any:
+        load_heavy(progress, should_stop)
         own = scheduler == "default"
         handle = loaded(wanted, page.models)
         return estimated(
-            handle, should_stop, "capture", scheduler=None if own else scheduler, **told
+            handle, progress, should_stop, "capture", scheduler=None if own else scheduler, **told
         )
 
     return measure
@@ -51,8 +53,8 @@ def quantize_cost(page: Page, session: Session) -> Measure:
     selection, overrides, drawn = session.selection, overrides_of(session), set_to_use(session)
     opened = session.opened
 
-    def measure(should_stop: ShouldStop) -> Any:
-        load_heavy()
+    def measure(progress: Progress, should_stop: ShouldStop) -> Any:
+        load_heavy(progress, should_stop)
         from analysis.cost.record import total
         from analysis.layer_errors import SAMPLES, STEPS
         from analysis.methods.calibrated import SetOptions
@@ -61,6 +63,7 @@ def quantize_cost(page: Page, session: Session) -> Measure:
         model = model_of(session, page.models)
         made = estimated(
             model,
+            progress,
             should_stop,
             "quantize",
             method=selection.method,
@@ -72,7 +75,9 @@ def quantize_cost(page: Page, session: Session) -> Measure:
             **options_of(selection.options),
         )
         # Apply measures every layer afterwards: the float one, the rounded one, the difference.
-        measured = estimated(model, should_stop, "sample", steps=3 * STEPS, samples=SAMPLES)
+        measured = estimated(
+            model, progress, should_stop, "sample", steps=3 * STEPS, samples=SAMPLES
+        )
         return total([made, measured])
 
     return measure
@@ -93,10 +98,11 @@ def sweep_cost(
     """Of Sweep: the rows that are not finished, as far as the time budget goes."""
     overrides = overrides_of(session) if apart else {}
 
-    def measure(should_stop: ShouldStop) -> Any:
-        load_heavy()
+    def measure(progress: Progress, should_stop: ShouldStop) -> Any:
+        load_heavy(progress, should_stop)
         return estimated(
             model_of(session, page.models),
+            progress,
             should_stop,
             "sweep",
             methods=methods,

@@ -10,6 +10,7 @@ from analysis.cost.record import Estimate
 from analysis.cost.runs import calibrate_cost, capture_cost, compare_cost, sample_cost
 from analysis.cost.sweeping import sweep_cost
 from analysis.models.handle import ModelHandle
+from analysis.progress import Progress
 from analysis.registry import Registry
 
 COSTS: Registry[Any] = Registry("kind of work")
@@ -25,7 +26,11 @@ for name, cost in {
 
 
 def estimate(
-    model: ModelHandle, work: str, probes: Probes | None = None, **arguments: Any
+    model: ModelHandle,
+    work: str,
+    probes: Probes | None = None,
+    on_probe: Progress | None = None,
+    **arguments: Any,
 ) -> Estimate:
     """How long work will take on this machine, and how much memory, before it is begun.
 
@@ -37,8 +42,19 @@ def estimate(
         work: sample, capture, calibrate, quantize, compare or sweep; `arguments` are those of
             the function of that name (of `sample`, those of a sampling run).
         probes: of this model, kept from an earlier estimate; `None` measures anew.
+        on_probe: told how far the probes are.
 
     Raises:
         UserError: as the work itself would, for arguments that make no sense.
     """
-    return COSTS.get(work)(probes or Probes(model), **arguments)
+    cost, probes = COSTS.get(work), probes or Probes(model)
+    if on_probe is None:
+        return cost(probes, **arguments)
+    counted = probes.blank()
+    cost(counted, **arguments)
+    probes.expect(counted.ahead)
+    probes.progress = on_probe
+    try:
+        return cost(probes, **arguments)
+    finally:
+        probes.progress = None  # it leads to whoever asked

@@ -16,13 +16,17 @@ from analysis.cost.walks import WalkCost, probe_walk
 from analysis.cost.watch import Watch, watch_of
 from analysis.models.handle import ModelHandle
 from analysis.models.trajectory import decode, sample
-from analysis.progress import ShouldStop, check_stop
+from analysis.progress import Progress, ShouldStop, check_stop, report
 from analysis.quant.assemble import assemble
 from analysis.quant.estimate import estimate_qparams, observed_for
 from analysis.quant.phase import Phase
 from analysis.quant.plan import QuantPlan
 from analysis.quant.qparams import LayerQParams
 from analysis.records import ActivationStats, Capture, SamplingSpec
+
+NOTHING = StepCost((1,), (0.0,), (0,), 0)
+WALK = 8  # a walk takes about as long as so many other probes
+SCALE = 100  # progress within a probe is told in such parts of it
 
 
 class Probes:
@@ -32,7 +36,18 @@ class Probes:
         self.model = model
         self.watch = watch or watch_of(model.device)
         self.should_stop: ShouldStop | None = None  # asked between and within long probes
+        self.progress: Progress | None = None
+        self.ahead = 0  # probes that are still to be made, for progress
+        self._made = 0
         self._kept: dict[Any, Any] = {}
+
+    def blank(self) -> Blank:
+        """The same probes to an estimate that shall only count what it would need."""
+        return Blank(self)
+
+    def expect(self, count: int) -> None:
+        """Progress begins anew: so many probes are ahead."""
+        self.ahead, self._made = count, 0
 
     def sampling(self, spec: SamplingSpec, passes: Passes, handle: Any = None) -> StepCost:
         """Of a pass of plain sampling, of the model itself or of a quantized one."""
@@ -77,7 +92,7 @@ class Probes:
             decode(self.model, x.to(self.model.dtype))
             return self.watch.seconds() - started
 
-        return self._once("decoding", measure)
+        return self._once("decoding", measure, 0.0)
 
     def making(self, plan: QuantPlan, calibration: Any) -> Making:
         """Of setting ranges and rounding weights; a capture that is there serves for both."""
@@ -90,19 +105,20 @@ class Probes:
             )
             return probe_making(self.model, plan, known, self.watch)
 
-        return self._once(("making", repr(plan)), measure)
+        return self._once(("making", repr(plan)), measure, Making(0.0, 0.0, 0.0, 0))
 
     def walk(self, plan: QuantPlan, phase: Phase, act: bool, spec: SamplingSpec) -> WalkCost:
         """Of letting every block learn, one after another; with `act` on quantized activations."""
 
         def measure() -> WalkCost:
             grids = self.grids(plan, act)
-            told = spec, self._row(), self.watch, self.should_stop
+            told = spec, self._row(), self.watch, self.should_stop, self._within
             return probe_walk(self.model, grids, phase, *told)
 
         # What an iteration costs does not depend on how many there are.
         alike = replace(phase, iterations=0, last=None)
-        return self._once(("walk", repr(plan), act, alike), measure)
+        blank = WalkCost({}, "", (0.0, 0.0), (0, 0), (1, 2))
+        return self._once(("walk", repr(plan), act, alike), measure, blank, WALK)
 
     def simulated(self, spec: SamplingSpec, passes: Passes, plan: QuantPlan) -> StepCost:
         """Of a pass of a model quantized by this plan; it is made for the probe, and let go."""
@@ -124,7 +140,7 @@ class Probes:
             taken = capture(observed_for(self.model, plan), steps=2, samples=1)
             return {layer.name: taken[layer.name].total for layer in taken.layers}
 
-        return self._once(("statistics", plan.split_norm), measure)
+        return self._once(("statistics", plan.split_norm), measure, {}, 0)
 
     def grids(self, plan: QuantPlan, act: bool) -> dict[str, LayerQParams]:
         """Grids from minimum and maximum."""
@@ -133,7 +149,7 @@ class Probes:
             stats = self.statistics(plan) if act else {}
             return estimate_qparams(self.model, plain_plan(plan), stats)[0]
 
-        return self._once(("grids", repr(plan), act), measure)
+        return self._once(("grids", repr(plan), act), measure, {}, 0)
 
     def _row(self) -> float:
         """Seconds of a pass of one sample, from whichever probe there is."""
@@ -143,10 +159,34 @@ class Probes:
     def _steps(self, what: Any, spec: SamplingSpec, passes: Passes, begin: Begin) -> StepCost:
         rows, number = max(passes, default=1), sum(passes.values())
         key = (what, rows, number >= LONG, spec.prompt, spec.guidance_scale)
-        return self._once(key, lambda: probe_steps(begin, self.watch, rows, number))
+        return self._once(key, lambda: probe_steps(begin, self.watch, rows, number), NOTHING)
 
-    def _once(self, key: Any, measure: Callable[[], Any]) -> Any:
+    def _once(self, key: Any, measure: Callable[[], Any], blank: Any, weight: int = 1) -> Any:
+        """What is known under the key, or is measured now. A probe within another weighs 0."""
         if key not in self._kept:
             check_stop(self.should_stop)
+            self._within(0, 1)
             self._kept[key] = measure()
+            self._made += weight
+            self._within(0, 1)
+        return self._kept[key]
+
+    def _within(self, done: int, total: int, text: str = "") -> None:
+        """Tell how far the estimate is, `done` of `total` within a walk."""
+        made = SCALE * self._made + SCALE * WALK * done // max(total, 1)
+        most = SCALE * max(self.ahead, 1)
+        report(self.progress, min(made, most), most, "timing a few steps")
+
+
+class Blank(Probes):
+    """Probes that measure nothing and count what is not known yet; all costs are 0."""
+
+    def __init__(self, probes: Probes) -> None:
+        super().__init__(probes.model, probes.watch)
+        self._kept = dict(probes._kept)
+
+    def _once(self, key: Any, measure: Callable[[], Any], blank: Any, weight: int = 1) -> Any:
+        if key not in self._kept:
+            self._kept[key] = blank
+            self.ahead += weight
         return self._kept[key]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from analysis.calibration.record import CalibrationSet
 from analysis.calibration.samplers import SAMPLERS, make_sampler
@@ -80,7 +81,8 @@ def making(
         stages += _learning(probes, method, config, plan, spec, len(timesteps))
     made = probes.making(plan, calibration)
     searches = 2 if method == "q-diffusion" else 1  # once for its walk, once with statistics
-    ranges = found(probes, searches * made.weights + made.acts, 0, "ranges")
+    seconds = searches * made.weights + made.acts / torch.get_num_threads()  # searched at once
+    ranges = found(probes, seconds, 0, "ranges")
     most = probes.watch.held() + made.extra
     return [*stages, ranges, found(probes, made.conversion, most, "conversion")]
 

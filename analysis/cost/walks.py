@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from statistics import median
 
@@ -83,6 +84,7 @@ def probe_walk(
     pass_seconds: float,
     watch: Watch,
     should_stop: ShouldStop | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> WalkCost:
     """Walk twice, over few samples and over more, a few iterations a unit.
 
@@ -94,12 +96,18 @@ def probe_walk(
     short, last = _short(phase, slow), units(handle)[-1]
     if phase.last is not None:
         short = replace(short, last=_short(phase.last, slow))
-    around, peaks, iterations = [], [], dict[str, float]()
+    around, peaks, iterations = list[float](), list[int](), dict[str, float]()
     for rows in ROWS:
         drawn, marks = _some(handle, spec, rows), _Marks(watch)
         watch.begin()
         started = watch.seconds()
-        reconstruct(handle, grids, drawn, short, should_stop=should_stop, on_loss=marks.note)
+        told = partial(_walked, progress, len(around))
+        reconstruct(
+            *(handle, grids, drawn, short),
+            progress=told,
+            should_stop=should_stop,
+            on_loss=marks.note,
+        )
         took = watch.seconds() - started
         iterations = marks.iterations()
         around.append(max(0.0, took - ITERATIONS * sum(iterations.values())))
@@ -112,6 +120,13 @@ def probe_walk(
         (peaks[0], peaks[1]),
         ROWS,
     )
+
+
+def _walked(
+    progress: Callable[[int, int], None], walks: int, done: int, total: int, text: str
+) -> None:
+    """Tell how far both walks are together."""
+    progress(walks * total + done, len(ROWS) * total)
 
 
 def _short(phase: Phase, slow: float) -> Phase:

@@ -139,6 +139,31 @@ def test_comparing_samples_both(ddpm, foretold, spent):
     assert dict(foretold("compare", quantized=quantized, **told).parts)["float"] == floating
 
 
+LEARNED = {"method": "eda-dm", "calibration_size": 4, "calibration_steps": 2, "iterations": 30}
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        ("sample", {"steps": 30, "samples": 4}),
+        ("capture", {"steps": 3, "samples": 2}),
+        ("calibrate", {"sampler": "tdac", "size": 6, "steps": 3}),
+        ("quantize", {"plan": "W4A8"}),
+        ("quantize", {"plan": "W4A8", "batch": 2, **LEARNED}),
+        ("sweep", {"plans": ("W8A8", "W4A8"), "samples": 2, "steps": 3}),
+    ],
+)
+def test_an_estimate_tells_how_far_it_is(ddpm, watched, work, told):
+    probes, heard = Probes(ddpm, watched), []
+    said = analysis.estimate(ddpm, work, probes, lambda *words: heard.append(words), **told)
+    done, totals = zip(*[words[:2] for words in heard], strict=True)
+    assert list(done) == sorted(done)
+    assert set(totals) == {done[-1]}  # at the end all of them were made, and no more
+    heard.clear()
+    again = analysis.estimate(ddpm, work, probes, lambda *words: heard.append(words), **told)
+    assert (again.seconds, heard) == (said.seconds, [])  # all probes are kept
+
+
 def test_an_unknown_work_is_named(ddpm):
     with pytest.raises(UserError, match="There is no kind of work named 'sampel'"):
         analysis.estimate(ddpm, "sampel")

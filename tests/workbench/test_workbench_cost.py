@@ -24,6 +24,10 @@ def never() -> bool:
     return False
 
 
+def unheard(*words) -> None:
+    pass
+
+
 @pytest.fixture
 def session(toy):
     return Session("me", toy, first_selection(toy))
@@ -34,7 +38,7 @@ def asked(monkeypatch, tmp_path):
     """A page, and what the library was asked to estimate."""
     calls = []
 
-    def estimate(model, work, probes=None, **arguments):
+    def estimate(model, work, probes=None, on_probe=None, **arguments):
         calls.append((model.name, work, arguments))
         return SMALL
 
@@ -60,7 +64,7 @@ def test_the_cost_is_found_before_the_work(session):
     work = careful(
         session,
         "Apply",
-        lambda stop: order.append("cost") or SMALL,
+        lambda progress, stop: order.append("cost") or SMALL,
         lambda *_: order.append("work"),
     )
     press(work, session)
@@ -70,7 +74,7 @@ def test_the_cost_is_found_before_the_work(session):
 
 def test_what_does_not_fit_starts_at_the_second_press(session):
     done = []
-    work = careful(session, "Apply", lambda stop: LARGE, lambda *_: done.append(1))
+    work = careful(session, "Apply", lambda progress, stop: LARGE, lambda *_: done.append(1))
     with pytest.raises(UserError, match="press the button once more to start anyway"):
         press(work, session)
     assert not done
@@ -82,14 +86,14 @@ def test_what_does_not_fit_starts_at_the_second_press(session):
 
 
 def test_asking_alone_starts_nothing(session):
-    press(looking(session, "Sweep", lambda stop: SMALL), session)
+    press(looking(session, "Sweep", lambda progress, stop: SMALL), session)
     assert cost_of(session, "Sweep") == "About 2 min, 1.1 GB of memory."
     assert cost_of(session, "Apply") == ""
 
 
 def test_capture_is_asked_for_as_it_would_run(session, asked):
-    assert capture_cost(asked.page, session, " mine ", 20, 8, 3, "default")(never) is SMALL
-    capture_cost(asked.page, session, "mine", 20, 8, 3, "ddpm")(never)
+    assert capture_cost(asked.page, session, " mine ", 20, 8, 3, "default")(unheard, never) is SMALL
+    capture_cost(asked.page, session, "mine", 20, 8, 3, "ddpm")(unheard, never)
     told = {"steps": 20, "samples": 8, "seed": 3}
     assert asked.calls == [
         ("mine", "capture", told | {"scheduler": None}),
@@ -100,7 +104,7 @@ def test_capture_is_asked_for_as_it_would_run(session, asked):
 
 def test_apply_is_asked_for_as_it_would_run(session, asked):
     session.overrides = {"mid.linear": "W8A8"}
-    whole = quantize_cost(asked.page, session)(never)
+    whole = quantize_cost(asked.page, session)(unheard, never)
     assert whole.seconds == 2 * SMALL.seconds
     (name, work, told), measured = asked.calls
     assert measured == ("own", "sample", {"steps": 24, "samples": 4})
@@ -112,7 +116,7 @@ def test_apply_is_asked_for_as_it_would_run(session, asked):
 
 def test_a_sweep_knows_finished_rows_and_its_budget(session, asked):
     form = (["rtn"], ["W8A8"], ["own"], 4, 10, 60, False, "fast")
-    sweep_cost(asked.page, session, *form)(never)
+    sweep_cost(asked.page, session, *form)(unheard, never)
     ((_, work, told),) = asked.calls
     assert work == "sweep"
     assert (told["budget"], told["preset"], told["samples"]) == (60.0, "fast", 4)
