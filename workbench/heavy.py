@@ -16,8 +16,11 @@ OURS = (
     "analysis.quant.run",
 )
 
+LOOK = 0.2  # seconds between looks at somebody else's loading
+
 _lock = threading.Lock()
 _loaded = threading.Event()
+_begun = 0  # modules, by whoever holds the lock
 
 
 def load_heavy(progress: Progress | None = None, should_stop: ShouldStop | None = None) -> None:
@@ -28,13 +31,26 @@ def load_heavy(progress: Progress | None = None, should_stop: ShouldStop | None 
     """
     if _loaded.is_set():
         return
-    with _lock:
-        for done, name in enumerate((*THEIRS, *OURS)):
-            check_stop(should_stop)
-            most = len(THEIRS)
-            report(progress, min(done, most), most, "loading torch and diffusers, this once")
-            importlib.import_module(name)
+    while not _lock.acquire(timeout=LOOK):
+        _tell(progress, should_stop)
+    try:
+        _import_all(progress, should_stop)
+    finally:
+        _lock.release()
     _loaded.set()
+
+
+def _import_all(progress: Progress | None, should_stop: ShouldStop | None) -> None:
+    global _begun
+    for _begun, name in enumerate((*THEIRS, *OURS)):
+        _tell(progress, should_stop)
+        importlib.import_module(name)
+
+
+def _tell(progress: Progress | None, should_stop: ShouldStop | None) -> None:
+    check_stop(should_stop)
+    done, most = min(_begun, len(THEIRS)), len(THEIRS)
+    report(progress, done, most, "loading torch and diffusers, this once")
 
 
 def is_loaded() -> bool:

@@ -114,7 +114,7 @@ METHODS.register("eda-dm")(
         calibrate=draw,
         learns=True,
         presets={
-            "instant": {"calibration_size": 32, "calibration_steps": 10, "iterations": 0},
+            "instant": {"calibration_size": 64, "calibration_steps": 10, "iterations": 0},
             "fast": {
                 "iterations": 300,
                 "last_iterations": 1000,

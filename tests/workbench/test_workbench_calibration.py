@@ -12,6 +12,7 @@ from analysis.calibration import SAMPLERS
 from analysis.errors import Cancelled, UserError
 from workbench import samplers
 from workbench.captures import OpenCapture
+from workbench.heavy import load_heavy
 from workbench.lab import MOST_SETS, Lab, Wish
 from workbench.page import NothingToDo, Settings
 from workbench.selection import READERS, first_selection
@@ -130,6 +131,7 @@ def test_the_editor_names_timesteps_where_it_knows_them(session, ddpm_capture):
 
 
 def test_sets_are_drawn_once_each_and_kept_apart(page, session):
+    load_heavy()  # its progress is another
     seen = draw(page, session, "timestep-uniform", "custom")
     assert seen == sorted(seen)
     lab = session.lab
