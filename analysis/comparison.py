@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from analysis.capture.run import visited_timesteps
 from analysis.metrics.frechet import frechet, frechet_to_data
 from analysis.metrics.image import psnr, ssim
 from analysis.metrics.sqnr import sqnr_db
@@ -90,7 +91,7 @@ def compare(
         "samples": samples,
         "steps": steps,
         **tally.values(),
-        "unseen_timesteps": unseen_timesteps(quantized, tally.visited.values()),
+        "unseen_timesteps": unseen_timesteps(quantized, visited_timesteps(model, spec)),
         **picture_values(reference, candidate),
         **({"not_compiled": why_not_compiled(pairing)} if compile else {}),
     }
@@ -138,12 +139,10 @@ class _Tally:
     difference: dict[int, float] = field(default_factory=dict)
     power: dict[int, float] = field(default_factory=dict)
     results: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
-    visited: dict[int, float] = field(default_factory=dict)  # timesteps
 
     def add(self, reference: Step, candidate: Step) -> None:
         x, x_q = reference.x_next.double(), candidate.x_next.double()
         i = reference.index
-        self.visited[i] = float(reference.timestep)
         self.difference[i] = self.difference.get(i, 0.0) + float((x_q - x).square().sum())
         self.power[i] = self.power.get(i, 0.0) + float(x.square().sum())
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analysis.capture.run import visited_timesteps
 from analysis.comparison import Comparison, picture_values
 from analysis.error_parts import ErrorParts, PartedStep, part_errors
 from analysis.errors import UserError
@@ -87,6 +88,8 @@ def side_by_side(
     spec = sampling_spec(model, steps, samples, seed, scheduler, prompt, guidance_scale)
     told = condition(model, spec.prompt, spec.guidance_scale)
     handles = [each.handle for each in quantized]
+    visited = visited_timesteps(model, spec)
+    unseen = [unseen_timesteps(each, visited) for each in quantized]
 
     def run(at_once: int) -> SideBySide:
         tally = _Tally(len(quantized))
@@ -102,7 +105,7 @@ def side_by_side(
                     camera.shoot(step)
             assert step is not None
             tally.end(model, step)
-        return SideBySide(tally.comparisons(spec, quantized), camera.film())
+        return SideBySide(tally.comparisons(spec, unseen), camera.film())
 
     return with_smaller_batches(run, batch)
 
@@ -137,7 +140,6 @@ class _Tally:
 
     def __init__(self, models: int) -> None:
         self.squares: dict[int, Array] = {}  # step -> [M, 4]: x, x_q - x, fresh, inherited
-        self.visited: dict[int, float] = {}  # step -> timestep
         self.seconds = np.zeros(1 + models)
         self.results: list[list[Tensor]] = []  # of a batch: float, then every quantized model
         self.pictures: list[list[Tensor]] = []
@@ -146,7 +148,6 @@ class _Tally:
         """Count one step of a batch."""
         sums = np.array([_squares(part) for part in step.parts])  # [M, 4]
         self.squares[step.index] = self.squares.get(step.index, np.zeros_like(sums)) + sums
-        self.visited[step.index] = step.timestep
         self.seconds += step.seconds
 
     def end(self, model: ModelHandle, last: PartedStep) -> None:
@@ -156,7 +157,7 @@ class _Tally:
         self.pictures.append([decode(model, x) for x in ends])
 
     def comparisons(
-        self, spec: SamplingSpec, quantized: Sequence[QuantizedModel]
+        self, spec: SamplingSpec, unseen: Sequence[list[float]]
     ) -> tuple[Comparison, ...]:
         """One comparison for every quantized model."""
         x, *x_q = (torch.cat(run) for run in zip(*self.results, strict=True))
@@ -170,7 +171,7 @@ class _Tally:
                     "steps": spec.steps,
                     "sqnr_db": sqnr_db(x, x_q[i]),
                     **self._by_step(i),
-                    "unseen_timesteps": unseen_timesteps(quantized[i], self.visited.values()),
+                    "unseen_timesteps": unseen[i],
                     "seconds_float": float(self.seconds[0]),
                     "seconds_quantized": float(self.seconds[1 + i]),
                     **picture_values(reference, candidate),
