@@ -157,9 +157,16 @@ def redrawn(page, part: str, before: int) -> None:
 
 def says(page, selector: str, text: str, timeout: int = PATIENCE) -> None:
     """Wait until an element's text holds `text`."""
-    page.wait_for_function(
-        "([selector, text]) => [...document.querySelectorAll(selector)]"
-        ".some(e => e.textContent.includes(text))",
-        arg=[selector, text],
-        timeout=timeout,
-    )
+    from playwright.sync_api import TimeoutError as Late
+
+    try:
+        page.wait_for_function(
+            "([selector, text]) => [...document.querySelectorAll(selector)]"
+            ".some(e => e.textContent.includes(text))",
+            arg=[selector, text],
+            timeout=timeout,
+        )
+    except Late:
+        instead = page.locator(selector).all_text_contents()
+        bar = page.locator(".wb-progress, #notice").all_text_contents()
+        raise AssertionError(f"{selector} says {instead}, not {text!r}; progress: {bar}") from None

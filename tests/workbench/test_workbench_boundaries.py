@@ -68,3 +68,23 @@ def test_no_hooks_in_the_workbench():
 
     for path in Path(workbench.__file__).parent.rglob("*.py"):
         assert "register_forward" not in path.read_text(), path
+
+
+def test_only_work_that_is_run_goes_through_gradios_queue():
+    """Its stream of answers closes after the last one: a click at that moment would be lost."""
+    from workbench.page import Settings
+    from workbench.shell import build_page
+
+    blocks = build_page(Settings())
+    queued = [
+        (blocks.blocks[component].elem_id, event)
+        for call in blocks.fns.values()
+        for component, event in call.targets
+        if call.queue and component is not None
+    ]
+    starts = {"draw", "measure", "repeat", "apply"}
+    assert ("run-capture", "click") in queued
+    assert all(
+        event == "click" and (name in starts or name.startswith(("run-", "apply-")))
+        for name, event in queued
+    )

@@ -149,7 +149,7 @@ class Calibration:
         for part in layers:
             page.on_part(part.select, _choose_layer, self.detail)
         self._wire_work(page)
-        self.tab.select(_samplers, None, [self.samplers], show_progress="hidden")
+        self.tab.select(_samplers, None, [self.samplers], queue=False, show_progress="hidden")
 
     def _wire_work(self, page: Page) -> None:
         def draw(session: Session, *form: Any) -> Work:

@@ -105,7 +105,7 @@ class Opening:
             foretell=partial(capture_cost, page),
             stale=[control.input for control in inputs],
         )
-        self.panel.expand(_schedulers, None, [self.scheduler], show_progress="hidden")
+        self.panel.expand(_schedulers, None, [self.scheduler], queue=False, show_progress="hidden")
 
 
 def received(page: Page, session: Session, path: str | None) -> Updates:

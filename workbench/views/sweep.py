@@ -139,7 +139,9 @@ class Sweep:
             page.on_part(part.select, _choose_layer, self.detail)
         self._wire_rows(page)
         self._wire_work(page)
-        self.tab.select(_registered, None, [self.methods, self.sets], show_progress="hidden")
+        self.tab.select(
+            _registered, None, [self.methods, self.sets], queue=False, show_progress="hidden"
+        )
 
     def _wire_rows(self, page: Page) -> None:
         """A click on a row or a point sets Quantize, and goes there."""
