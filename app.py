@@ -47,7 +47,10 @@ def main() -> None:
     check_port(args.host, args.port)
     gc.disable()  # collecting garbage is a fifth of the time that starting takes
     from analysis.errors import UserError
-    from workbench.serve import serve
+    from workbench.stubs import without_stubs
+
+    with without_stubs():
+        from workbench.serve import serve
 
     try:
         serve(args.model, args.host, args.port, args.runs, args.demo)
