@@ -91,7 +91,7 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.backwards:
         return 130 if outcome.interrupted else int(bool(outcome.failed))
     records = [r for row in rows if is_there(row) and (r := bench.record(row)) is not None]
-    report = Report(bench.settings, rows, records, tuple(parts), outcome.failed)
+    report = Report(bench.settings, rows, records, tuple(parts), outcome.failed, chosen.jobs)
     write_whole(chosen.out, render(report).encode())
     say(f"{len(records)} of {len(rows)} rows are in {chosen.out}")
     return 130 if outcome.interrupted else int(bool(outcome.failed))

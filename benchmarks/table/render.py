@@ -31,6 +31,7 @@ class Report:
     records: Sequence[Record]
     there: Sequence[str] = METHODS  # methods that exist
     failed: Mapping[Row, str] = field(default_factory=dict)
+    jobs: int = 1  # rows that were run at a time
 
     @property
     def groups(self) -> Groups:
@@ -48,7 +49,7 @@ def render(report: Report) -> str:
         _ablations,
         _others,
         _missing,
-        lambda r: timing(r.records, len(r.rows)),
+        lambda r: timing(r.records, len(r.rows), r.jobs),
     )
     return "\n\n".join(text for section in sections if (text := section(report))) + "\n"
 
@@ -58,7 +59,8 @@ def _head(report: Report) -> str:
     made = _made(report.records)
     return f"""# Results
 
-`python -m benchmarks table --model {s.model} --samples {s.samples} --steps {s.steps} --jobs 2` \
+`python -m benchmarks table --model {s.model} --samples {s.samples} --steps {s.steps} \
+--jobs {report.jobs}` \
 (`make table`) writes this page; commit {made["commit"]} (a + stands for changes on top).
 Python {made["python"]}, torch {made["torch"]}, diffusers {made["diffusers"]}, device {s.device}, \
 {made["threads"]} threads.

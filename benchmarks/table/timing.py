@@ -18,16 +18,18 @@ PHASES = {
 }
 
 
-def timing(records: Sequence[Record], rows: int) -> str:
-    """Minutes by phase, and their sum beside the limit."""
+def timing(records: Sequence[Record], rows: int, jobs: int = 1) -> str:
+    """Minutes by phase, and their sum, shared by the rows run at a time, beside the limit."""
     minutes = {name: seconds / 60 for name, seconds in phase_seconds(records).items()}
     total = sum(minutes.values())
-    outcome = "too long" if total > LIMIT_MIN else "in time" if len(records) == rows else "so far"
+    taken = total / jobs
+    outcome = "too long" if taken > LIMIT_MIN else "in time" if len(records) == rows else "so far"
+    shared = f", {jobs} at a time and {total:.1f} min of work," if jobs > 1 else ""
     lines = [[text, number(minutes[name], 1)] for name, text in PHASES.items()]
     return "\n\n".join(
         [
             "## Time",
-            f"{len(records)} of {rows} rows took {total:.1f} min altogether, of {LIMIT_MIN} min "
+            f"{len(records)} of {rows} rows{shared} took {taken:.1f} min of the {LIMIT_MIN} min "
             f"that the whole table may take: {outcome}.",
             table(["phase", "minutes"], lines),
         ]

@@ -131,4 +131,13 @@ def test_a_shared_calibration_counts_once(make):
 
 def test_the_time_stands_beside_its_limit(document, make):
     text = section(document([make(WHOLE, quantize=0.0, sample=7260.0)]), "Time")
-    assert "121.0 min altogether, of 120 min that the whole table may take: too long." in text
+    assert "rows took 121.0 min of the 120 min that the whole table may take: too long." in text
+
+
+def test_rows_at_a_time_share_the_time(settings, parts, make):
+    record = make(WHOLE, quantize=0.0, sample=7260.0)
+    report = Report(settings, table_rows(parts), [record], jobs=2)
+    text = section(render(report), "Time")
+    assert "2 at a time and 121.0 min of work, took 60.5 min of the 120 min" in text
+    assert "so far" in text
+    assert "--jobs 2`" in render(report)
