@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -31,20 +32,29 @@ def new_run(kind: str, out: str | Path | None, name: str | None = None) -> Path:
         name: how a fresh folder's name begins; the kind if not given.
 
     Raises:
-        UserError: when the given folder holds something that is no run of this kind.
+        UserError: when the given folder holds something that is no run of this kind, and when
+            nothing can be written there.
     """
     if out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        return _unused(RUNS / f"{name or kind}-{stamp}")
-    folder = Path(out)
-    if folder.is_file():
-        raise UserError(f"{folder} is a file; give --out a folder.")
+        return _writable(_unused(RUNS / f"{name or kind}-{stamp}"))
+    folder = _writable(Path(out))
     if folder.is_dir() and any(folder.iterdir()):
         there = kind if kind == "quantize" and _was_stopped(folder) else _kind(folder)
         if there is None:
             raise UserError(f"{folder} holds something else; give --out a new folder.")
         if there != kind:
             raise UserError(f"{folder} is a run of {there}; give --out a new folder.")
+    return folder
+
+
+def _writable(folder: Path) -> Path:
+    """The folder itself if it can be made or written to, which is better known before the work."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"{there} is a file; give --out a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} cannot be written to; give --out a folder that can.")
     return folder
 
 

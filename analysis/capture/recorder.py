@@ -10,6 +10,7 @@ from weakref import ref
 import numpy as np
 import torch
 
+from analysis.capture.bins import check_bins
 from analysis.capture.columns import LayerColumns
 from analysis.capture.direct import Moments, Sight, Workplace
 from analysis.capture.summary import Arranged, HostSummary, Observed, Summary, to_host
@@ -30,6 +31,7 @@ class Recorder:
     def __init__(
         self, timesteps: Array, samples: int, seed: int, bins: int, drawn: int | None
     ) -> None:
+        check_bins(bins)
         self.timesteps = np.asarray(timesteps)
         self.columns: dict[str, LayerColumns] = {}
         self._samples, self._seed, self._bins = samples, seed, bins

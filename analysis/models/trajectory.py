@@ -119,6 +119,8 @@ def predict(
 
 def batches(samples: int, batch: int) -> Iterator[tuple[int, int]]:
     """(first, count) of every batch of a run."""
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise UserError(f"batch must be a whole number of 1 or more; got {batch}.")
     for first in range(0, samples, batch):
         yield first, min(batch, samples - first)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.capture.bins import DyadicBins
+from analysis.errors import UserError
 
 finite = st.floats(-(2.0**100), 2.0**100, allow_nan=False, width=32)
 near = st.floats(-4, 4, allow_nan=False, width=32)
@@ -115,5 +116,5 @@ def test_steps_share_their_edges_but_not_their_counts():
 
 @pytest.mark.parametrize("bins", [3, 0, -1])
 def test_fewer_than_four_bins_cannot_grow(bins):
-    with pytest.raises(ValueError, match=f"at least 4 bins, got {bins}"):
+    with pytest.raises(UserError, match=f"bins must be a whole number of 4 or more; got {bins}"):
         DyadicBins(1, bins)

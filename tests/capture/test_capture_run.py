@@ -193,6 +193,22 @@ def test_a_pattern_that_matches_nothing_is_refused_before_any_work(ddpm):
         capture(ddpm, steps=2, samples=1, layers="conv_in,nothing", progress=never)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"bins": 3}, "bins must be a whole number of 4 or more; got 3."),
+        ({"bins": -1}, "bins must be a whole number of 4 or more; got -1."),
+        ({"bins": 8.0}, "bins must be a whole number of 4 or more; got 8.0."),
+        ({"batch": 0}, "batch must be a whole number of 1 or more; got 0."),
+        ({"batch": True}, "batch must be a whole number of 1 or more; got True."),
+    ],
+)
+def test_impossible_bins_and_batches_are_one_sentence(ddpm, wrong, sentence):
+    with pytest.raises(UserError) as refused:
+        capture(ddpm, steps=2, samples=1, **wrong)
+    assert str(refused.value) == sentence
+
+
 def test_progress_ends_at_its_total(ddpm):
     seen = []
     capture(ddpm, steps=3, samples=3, batch=2, progress=lambda *args: seen.append(args))

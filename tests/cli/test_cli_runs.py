@@ -130,6 +130,20 @@ def test_a_file_is_no_folder(tmp_path):
     assert str(refused.value) == f"{path} is a file; give --out a folder."
 
 
+def test_no_folder_can_be_made_in_a_file(cli, folders, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    status, _, err = cli(*quick(folders, path / "run"))
+    assert (status, err) == (2, f"error: {path} is a file; give --out a folder.\n")
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(UserError) as refused:
+        new_run("capture", tmp_path / "new" / "run")
+    assert str(refused.value) == (f"{tmp_path} cannot be written to; give --out a folder that can.")
+
+
 def test_a_run_that_is_not_there(tmp_path):
     with pytest.raises(UserError) as refused:
         find_run(tmp_path / "none")
