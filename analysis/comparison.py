@@ -22,11 +22,12 @@ from analysis.models.trajectory import (
     DEFAULT_BATCH,
     Step,
     batches,
+    calls,
     decode,
     sampling_spec,
     trajectory,
 )
-from analysis.progress import Progress, ShouldStop, check_stop, report
+from analysis.progress import Progress, ShouldStop, Teller
 from analysis.quant.model import QuantizedModel
 from analysis.records import Array, SamplingSpec
 from analysis.unseen import unseen_timesteps
@@ -107,13 +108,11 @@ def _side_by_side(
 ) -> tuple[_Tally, _Pictures]:
     """What sets both models apart, and their pictures, a batch at a time."""
     tally, pictures = _Tally(), _Pictures()
-    done, total = 0, len(list(batches(spec.samples, batch))) * spec.steps
+    tell = Teller(calls(pairing[0], spec, spec.samples, batch), progress, should_stop)
     for first, count in batches(spec.samples, batch):
         pair = None
         for pair in _lockstep(pairing, spec, first, count, tally):
-            done += 1
-            check_stop(should_stop)
-            report(progress, min(done, total), total, f"timestep {pair[0].timestep:g}")
+            tell(f"timestep {pair[0].timestep:g}")
             tally.add(*pair)
         assert pair is not None
         tally.add_result(pair[0].x_next, pair[1].x_next)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from analysis.models.handle import ModelHandle
 from analysis.models.smaller_batches import with_smaller_batches
-from analysis.models.trajectory import DEFAULT_BATCH, batches, sampling_spec, trajectory
-from analysis.progress import Progress, ShouldStop, check_stop, report
+from analysis.models.trajectory import DEFAULT_BATCH, batches, calls, sampling_spec, trajectory
+from analysis.progress import Progress, ShouldStop, Teller
 from analysis.quant.assemble import quant_layers
 from analysis.quant.model import QuantizedModel
 from analysis.quant.modules import QuantLayer
@@ -55,13 +55,11 @@ def layer_errors(
     spec = sampling_spec(model, steps, samples, seed)
 
     def run(at_once: int) -> dict[str, LayerError]:
-        done, total = 0, len(list(batches(samples, at_once))) * steps
+        tell = Teller(calls(model, spec, samples, at_once), progress, should_stop)
         handle, twins = _beside(model, quant_layers(quantized.handle.denoiser))
         for first, count in batches(samples, at_once):
             for _ in trajectory(handle, spec, first, count):
-                done += 1
-                check_stop(should_stop)
-                report(progress, min(done, total), total, "measuring every layer")
+                tell("measuring every layer")
         return {name: twin.error() for name, twin in twins.items()}
 
     return with_smaller_batches(run, DEFAULT_BATCH)

@@ -17,8 +17,8 @@ from analysis.metrics.sqnr import sqnr_db
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.smaller_batches import with_smaller_batches
-from analysis.models.trajectory import DEFAULT_BATCH, batches, decode, sampling_spec
-from analysis.progress import Progress, ShouldStop, check_stop, report
+from analysis.models.trajectory import DEFAULT_BATCH, batches, calls, decode, sampling_spec
+from analysis.progress import Progress, ShouldStop, Teller
 from analysis.quant.model import QuantizedModel
 from analysis.records import Array, SamplingSpec
 from analysis.unseen import unseen_timesteps
@@ -94,9 +94,8 @@ def side_by_side(
     def run(at_once: int) -> SideBySide:
         tally = _Tally(len(quantized))
         camera = _Camera(model.sample_shape, len(quantized), min(watched, samples, at_once), steps)
-        every = list(batches(samples, at_once))
-        tell = _Teller(len(every) * steps, progress, should_stop)
-        for first, count in every:
+        tell = Teller(calls(model, spec, samples, at_once), progress, should_stop)
+        for first, count in batches(samples, at_once):
             step = None
             for step in part_errors(model, handles, spec, first, count, told):
                 tell(f"timestep {step.timestep:g}")
@@ -118,21 +117,6 @@ def _check(model: ModelHandle, quantized: Sequence[QuantizedModel]) -> None:
             raise UserError(
                 f"{each.name} was made from another model than {model.name}; quantize this one."
             )
-
-
-@dataclass
-class _Teller:
-    """Says how far the run is, and ends it when it is asked to."""
-
-    total: int
-    progress: Progress | None
-    should_stop: ShouldStop | None
-    done: int = 0
-
-    def __call__(self, text: str) -> None:
-        self.done += 1
-        check_stop(self.should_stop)
-        report(self.progress, min(self.done, self.total), self.total, text)
 
 
 class _Tally:

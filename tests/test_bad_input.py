@@ -258,12 +258,12 @@ def test_a_mistake_of_ours_is_not_hidden(cli, desk, monkeypatch):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Cancelled])
 @pytest.mark.parametrize("command", ["capture", "compare"])
 def test_an_end_in_the_middle_leaves_nothing(cli, desk, tmp_path, monkeypatch, command, error):
-    def stop(progress, done, total, text):
-        if done == 2:
+    def stop(teller, text):
+        teller.done += 1
+        if teller.done == 2:
             raise error
 
-    module = "analysis.capture.run" if command == "capture" else "analysis.comparison"
-    monkeypatch.setattr(f"{module}.report", stop)
+    monkeypatch.setattr("analysis.progress.Teller.__call__", stop)
     given = ["--model", desk.folder]
     given += ["--quantized", desk.quantized] if command == "compare" else []
     small = ("--steps", 3, "--samples", 1, "--out", tmp_path / "run")

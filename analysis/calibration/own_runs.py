@@ -10,8 +10,8 @@ import torch
 from analysis.capture.features import input_of, middle, output_of
 from analysis.models.conditioning import Conditioning
 from analysis.models.handle import ModelHandle
-from analysis.models.trajectory import batches, trajectory
-from analysis.progress import Progress, ShouldStop, check_stop, report
+from analysis.models.trajectory import batches, calls, trajectory
+from analysis.progress import Progress, ShouldStop, Teller, check_stop, report
 from analysis.records import Array, SamplingSpec
 
 
@@ -63,14 +63,12 @@ def own_runs(source: Source, steps: Array, runs: Array) -> Array:
 def final_samples(source: Source, count: int) -> torch.Tensor:
     """x_0 [n, C, H, W] of `count` own runs, on the model's device."""
     ends = []
-    done, total = 0, len(list(batches(count, source.batch))) * len(source.timesteps)
+    total = calls(source.model, source.spec, count, source.batch)
+    tell = Teller(total, source.progress, source.should_stop)
     for first, size in batches(count, source.batch):
         step = None
         for step in trajectory(source.model, source.spec, first, size, source.told):
-            done += 1
-            check_stop(source.should_stop)
-            text = f"sampling x_0, timestep {step.timestep:g}"
-            report(source.progress, min(done, total), total, text)
+            tell(f"sampling x_0, timestep {step.timestep:g}")
         assert step is not None
         ends.append(step.x_next)
     return torch.cat(ends)

@@ -7,17 +7,22 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from analysis.capture.recorder import Recorder, finished
 from analysis.capture.trace import observed
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.layers import half_refs, select_layers
-from analysis.models.schedulers import make_scheduler
 from analysis.models.smaller_batches import with_smaller_batches
-from analysis.models.trajectory import DEFAULT_BATCH, batches, sampling_spec, trajectory
-from analysis.progress import Progress, ShouldStop, check_stop, report
+from analysis.models.trajectory import (
+    DEFAULT_BATCH,
+    batches,
+    calls,
+    sampling_spec,
+    trajectory,
+    visits,
+)
+from analysis.progress import Progress, ShouldStop, Teller
 from analysis.records import Array, Capture, LayerRef, SamplingSpec
 
 DEFAULT_BINS = 512
@@ -92,10 +97,7 @@ def observed_layers(model: ModelHandle, pattern: str | None) -> tuple[LayerRef, 
 
 def visited_timesteps(model: ModelHandle, spec: SamplingSpec) -> Array:
     """Distinct timesteps [T] of a run in the order visited."""
-    scheduler = make_scheduler(
-        model.pipeline.scheduler, spec.scheduler, spec.steps, torch.device("cpu")
-    )
-    visited = scheduler.timesteps.numpy().astype(np.float64)
+    visited = visits(model, spec)
     _, first = np.unique(visited, return_index=True)
     return visited[np.sort(first)]
 
@@ -111,15 +113,13 @@ def sample_into(
 ) -> None:
     """Run the whole sampling under observation."""
     told = condition(model, spec.prompt, spec.guidance_scale)
-    done, total = 0, len(recorder.timesteps) * len(list(batches(spec.samples, batch)))
+    tell = Teller(calls(model, spec, spec.samples, batch), progress, should_stop)
     with observed(model.denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass):
         for first, count in batches(spec.samples, batch):
             recorder.begin_batch(first, count)
             for step in trajectory(model, spec, first, count, told):
                 recorder.flush()
-                done += 1
-                check_stop(should_stop)
-                report(progress, min(done, total), total, f"timestep {step.timestep:g}")
+                tell(f"timestep {step.timestep:g}")
 
 
 def peak_megabytes() -> float:

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import torch
 
 from analysis.calibration.allocation import allocate
 from analysis.calibration.samplers.forward import OWN_SAMPLES, Forward
@@ -14,8 +13,7 @@ from analysis.calibration.samplers.own import OwnRunSampler
 from analysis.calibration.samplers.sampler import CalibrationSampler
 from analysis.capture.run import visited_timesteps
 from analysis.models.handle import ModelHandle
-from analysis.models.schedulers import make_scheduler
-from analysis.models.trajectory import batches
+from analysis.models.trajectory import batches, visits
 from analysis.records import Array, SamplingSpec
 
 Passes = Counter[int]  # samples of a pass -> how many such passes
@@ -24,10 +22,10 @@ FEATURE_SAMPLES = 16  # of the batch that calibration looks at features of
 
 def sampling_passes(model: ModelHandle, spec: SamplingSpec, batch: int) -> Passes:
     """Of a whole sampling run; schedulers of second order call twice a step."""
-    visits = len(_visits(model, spec))
+    visited = len(visits(model, spec))
     found: Passes = Counter()
     for _, count in batches(spec.samples, batch):
-        found[count] += visits
+        found[count] += visited
     return found
 
 
@@ -43,13 +41,13 @@ def calibration_passes(
 
     Exact but for samplers that look at features: those are taken to spread evenly over the steps.
     """
-    visits, timesteps = _visits(model, spec), visited_timesteps(model, spec)
+    visited, timesteps = visits(model, spec), visited_timesteps(model, spec)
     found: Passes = Counter()
     if with_report or sampler.uses_features:
         for _, count in batches(FEATURE_SAMPLES, batch):
-            found[count] += len(visits)
+            found[count] += len(visited)
     positions = drawn_positions(sampler, len(timesteps), size, spec.seed)
-    found += _drawing(sampler, positions, visits, timesteps, batch)
+    found += _drawing(sampler, positions, visited, timesteps, batch)
     if with_report:
         found += set_passes(positions, batch)
     return found
@@ -71,13 +69,15 @@ def set_passes(timesteps: Array, batch: int) -> Passes:
     return found
 
 
-def _drawing(sampler: Any, positions: Array, visits: Array, timesteps: Array, batch: int) -> Passes:
+def _drawing(
+    sampler: Any, positions: Array, visited: Array, timesteps: Array, batch: int
+) -> Passes:
     """Of the runs that samples are taken from."""
     kind, found = type(sampler), Counter[int]()
     if kind.x_t is Forward.x_t:
         if sampler.images is None:
             for _, count in batches(min(len(positions), OWN_SAMPLES), batch):
-                found[count] += len(visits)
+                found[count] += len(visited)
     elif kind.x_t in (CalibrationSampler.x_t, OwnRunSampler.x_t):
         runs = np.arange(len(positions))
         if getattr(sampler, "shared_runs", False):
@@ -85,13 +85,5 @@ def _drawing(sampler: Any, positions: Array, visits: Array, timesteps: Array, ba
         for first, count in batches(int(runs.max()) + 1, batch):
             mine = (first <= runs) & (runs < first + count)
             last = timesteps[positions[mine].max()]
-            found[count] += int(np.argmax(visits == last)) + 1  # a run ends at its last sample
+            found[count] += int(np.argmax(visited == last)) + 1  # a run ends at its last sample
     return found
-
-
-def _visits(model: ModelHandle, spec: SamplingSpec) -> Array:
-    """Timesteps of all passes of a run, in order; some come twice."""
-    scheduler = make_scheduler(
-        model.pipeline.scheduler, spec.scheduler, spec.steps, torch.device("cpu")
-    )
-    return scheduler.timesteps.numpy().astype(np.float64)

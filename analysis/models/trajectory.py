@@ -15,8 +15,8 @@ from analysis.models.conditioning import Conditioning, condition
 from analysis.models.handle import ModelHandle
 from analysis.models.schedulers import make_scheduler, scheduler_name, step_arguments
 from analysis.models.smaller_batches import with_smaller_batches
-from analysis.progress import Progress, ShouldStop, check_stop, report
-from analysis.records import SamplingSpec
+from analysis.progress import Progress, ShouldStop, Teller
+from analysis.records import Array, SamplingSpec
 
 DEFAULT_BATCH = 16
 
@@ -125,6 +125,22 @@ def batches(samples: int, batch: int) -> Iterator[tuple[int, int]]:
         yield first, min(batch, samples - first)
 
 
+def visits(model: ModelHandle, spec: SamplingSpec) -> Array:
+    """Timesteps [V] of all denoiser calls of a batch, in order.
+
+    Schedulers of second order take most timesteps twice.
+    """
+    scheduler = make_scheduler(
+        model.pipeline.scheduler, spec.scheduler, spec.steps, torch.device("cpu")
+    )
+    return scheduler.timesteps.numpy().astype(np.float64)
+
+
+def calls(model: ModelHandle, spec: SamplingSpec, samples: int, batch: int) -> int:
+    """How often `samples` of a run call the denoiser."""
+    return len(visits(model, spec)) * len(list(batches(samples, batch)))
+
+
 def sample(
     model: ModelHandle,
     spec: SamplingSpec,
@@ -153,14 +169,12 @@ def _sampled(
     should_stop: ShouldStop | None,
 ) -> torch.Tensor:
     told = condition(model, spec.prompt, spec.guidance_scale)
-    done, total = 0, len(list(batches(spec.samples, batch))) * spec.steps
+    tell = Teller(calls(model, spec, spec.samples, batch), progress, should_stop)
     pictures = []
     for first, count in batches(spec.samples, batch):
         step = None
         for step in trajectory(model, spec, first, count, told):
-            done += 1
-            check_stop(should_stop)
-            report(progress, min(done, total), total, f"sampling, timestep {step.timestep:g}")
+            tell(f"sampling, timestep {step.timestep:g}")
         assert step is not None
         pictures.append(decode(model, step.x_next))
     return torch.cat(pictures)

@@ -12,7 +12,7 @@ import analysis.capture.run as module
 from analysis.capture.run import capture, observed_layers, statistics_megabytes
 from analysis.errors import UserError
 from analysis.models.load import from_pipeline
-from analysis.models.trajectory import sampling_spec, trajectory
+from analysis.models.trajectory import sample, sampling_spec, trajectory
 
 families = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 
@@ -215,6 +215,15 @@ def test_progress_ends_at_its_total(ddpm):
     assert [done for done, _, _ in seen] == [1, 2, 3, 4, 5, 6]
     assert {total for _, total, _ in seen} == {6}
     assert all(text.startswith("timestep ") for _, _, text in seen)
+
+
+def test_progress_counts_both_calls_of_a_second_order_step(ddpm):
+    seen = []
+    tell = {"progress": lambda *args: seen.append(args)}
+    capture(ddpm, steps=3, samples=3, batch=2, scheduler="heun", **tell)
+    sample(ddpm, sampling_spec(ddpm, 3, 3, scheduler="heun"), batch=2, **tell)
+    assert [done for done, _, _ in seen] == [*range(1, 11)] * 2  # 2 * 3 - 1 calls, two batches
+    assert {total for _, total, _ in seen} == {10}
 
 
 def test_the_estimate_of_memory_is_about_the_size_of_the_statistics(ddpm):
