@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 import gradio as gr
 
 from analysis.errors import UserError
+from analysis.plotly_js import PLOTLY_JS
 from workbench.captures import BUNDLED, OpenCapture, bundled_capture
-from workbench.components import PLOTLY_JS, notice, selection_bar
+from workbench.components import notice, selection_bar
 from workbench.examples import find_any
 from workbench.figures.heatmap import block_of
 from workbench.page import READ, NothingToDo, Page, Settings, Updates, View, sent

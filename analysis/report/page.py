@@ -6,13 +6,13 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from analysis.plotly_js import PLOTLY_JS
 from analysis.records import Array
 
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
@@ -30,18 +30,9 @@ def page(title: str, sections: Sequence[str]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n"
-        f"<script>{inlined(plotly_source())}</script>\n</head>\n<body>\n<main>\n"
+        f"<script>{inlined(PLOTLY_JS.read_text(encoding='utf-8'))}</script>\n</head>\n<body>\n<main>\n"
         f"{chr(10).join(sections)}\n</main>\n<script>\n{inlined(SCRIPT)}</script>\n</body>\n</html>\n"
     )
-
-
-def plotly_source() -> str:
-    """plotly.js as the plotly wheel brings it; the package itself is not imported."""
-    spec = find_spec("plotly")
-    assert spec is not None
-    assert spec.origin is not None
-    path = Path(spec.origin).parent / "package_data" / "plotly.min.js"
-    return path.read_text(encoding="utf-8")
 
 
 def inlined(script: str) -> str:

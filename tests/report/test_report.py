@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import analysis
+from analysis.plotly_js import PLOTLY_JS
 from analysis.quant.model import LayerRow
 from analysis.quant.phase import LossPoint
 from analysis.report import build_report, figures
 from analysis.report.build import signed_difference
-from analysis.report.page import inlined, plotly_source
+from analysis.report.page import inlined
 
 HOSTILE = '</script><img src=x onerror="alert(1)">&'
 
@@ -74,7 +75,7 @@ def test_nothing_is_fetched(document):
 
 def test_plotly_is_inside(quantized, comparison):
     text = build_report(quantized, comparison)
-    assert inlined(plotly_source()) in text
+    assert inlined(PLOTLY_JS.read_text()) in text
     assert text.count("default-src 'none'") == 1
 
 

@@ -6,12 +6,11 @@ from workbench.components.downloads import downloads
 from workbench.components.facts import facts, notice
 from workbench.components.part import Part, encoded
 from workbench.components.pictures import pictures
-from workbench.components.plot import PLOTLY_JS, clip_plot, plot
+from workbench.components.plot import clip_plot, plot
 from workbench.components.progress import progress
 from workbench.components.table import table
 
 __all__ = [
-    "PLOTLY_JS",
     "Part",
     "bars",
     "clip_plot",

@@ -11,13 +11,8 @@ go or an arrow key `clip`, both with the new [low, high].
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import plotly
-
+from analysis.plotly_js import PLOTLY_JS
 from workbench.components.part import part
-
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 _PLOT = '<div class="plot" role="figure"></div>'
 _HANDLE = '<div class="wb-clip" role="slider" tabindex="0" aria-valuenow="0" hidden><i></i></div>'
