@@ -51,9 +51,13 @@ class Workplace:
         )
         self.team = ctypes.addressof(self._team)
         self._room = 0
+        self._picked = np.empty(0, dtype=np.float32)
 
-    def make_room(self, parts: int) -> None:
-        """For extremes and sums of so many channels of single samples."""
+    def make_room(self, parts: int, drawn: int) -> None:
+        """For extremes and sums of so many channels of single samples, and for drawn values."""
+        if drawn > self._picked.size:
+            self._picked = np.empty(drawn, dtype=np.float32)
+            self._team.picked = self._picked.ctypes.data
         if parts <= self._room:
             return
         self._room = parts
@@ -98,7 +102,7 @@ class Sight:
             moments=moments.address,
         )
         self._address = ctypes.addressof(self._view)
-        place.make_room(samples * channels)
+        place.make_room(samples * channels, 0 if positions is None else positions.size)
 
     def take(self, x: torch.Tensor, known: Moments | None, step: int) -> bool:
         """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""

@@ -14,6 +14,7 @@ enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they coun
 enum { MOST = 256 };               /* threads */
 enum { ALONE = 1 << 13 };          /* fewer values are not worth a second thread */
 enum { LINE = 16, AHEAD = 8 * LINE };
+enum { NEAR = 1 << 12 };           /* values just looked at, which the processor still has at hand */
 enum { FETCH = 8 };                /* times as long takes a value out of the row */
 
 /* Of every channel of the tensor last seen, [C]. */
@@ -42,7 +43,7 @@ typedef struct {
   int64_t samples, channels, size, planes; /* [N, C, M] if planes, else [N, M, C] */
   int64_t first, last;                     /* channels that are meant */
   int64_t drawn;                           /* values counted of each sample */
-  const int32_t *positions;                /* [N, drawn] in the sample; NULL: all are counted */
+  const int32_t *positions; /* [N, drawn] in the sample, rising; NULL: all are counted */
   Columns *columns;
   Moments *moments;
 } View;
@@ -56,6 +57,7 @@ typedef struct {
   float *low, *high;    /* of each sample's channel, [N, C]: */
   double *sum, *square; /* added up in one order, whoever found them */
   uint32_t *tables;     /* [threads, TABLES, B], empty between calls */
+  float *picked;        /* [N, drawn] */
 } Team;
 
 typedef struct Work {
@@ -90,46 +92,95 @@ static int64_t run(Work *work, int64_t values) {
   return threads;
 }
 
+/* The first of n rising positions that is not before `at`. */
+static int64_t first_from(const int32_t *positions, int64_t n, int64_t at) {
+  int64_t first = 0;
+  while (first < n) {
+    int64_t middle = first + (n - first) / 2;
+    if (positions[middle] < at) first = middle + 1;
+    else n = middle;
+  }
+  return first;
+}
+
+/* Sets aside the drawn values of sample n from `at` to `end`: later they were far away. */
+static void pick(const Work *work, int64_t n, int64_t at, int64_t end) {
+  const View *v = work->view;
+  if (!v->positions) return;
+  const float *x = work->x + n * v->channels * v->size;
+  const int32_t *drawn = v->positions + n * v->drawn;
+  float *picked = work->team->picked + n * v->drawn;
+  for (int64_t i = first_from(drawn, v->drawn, at); i < v->drawn && drawn[i] < end; ++i)
+    picked[i] = x[drawn[i]];
+}
+
 /* A sample's channel lies in one piece. */
-static void moments_planes(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+static void moments_plane(const Work *work, int64_t i) {
   const Team *t = work->team;
   int64_t size = work->view->size;
   float center = (float)work->view->moments->center;
-  for (int64_t i = first; i < last; ++i) {
-    const float *x = work->x + i * size;
-    float lo = x[0], hi = x[0], s = 0, q = 0;
-    /* The processor reads ahead to the end of a page only, and often that is where a plane ends. */
-    for (int64_t j = 0; j < AHEAD; j += LINE) __builtin_prefetch(x + size + j);
-    for (int64_t j = 0; j < size; ++j) {
-      float value = x[j], d = value - center;
-      lo = value < lo ? value : lo;
-      hi = value > hi ? value : hi;
-      s += d;
-      q += d * d;
-    }
-    t->low[i] = lo, t->high[i] = hi, t->sum[i] = s, t->square[i] = q;
+  const float *x = work->x + i * size;
+  float lo = x[0], hi = x[0], s = 0, q = 0;
+  /* The processor reads ahead to the end of a page only, and often that is where a plane ends. */
+  for (int64_t j = 0; j < AHEAD; j += LINE) __builtin_prefetch(x + size + j);
+  for (int64_t j = 0; j < size; ++j) {
+    float value = x[j], d = value - center;
+    lo = value < lo ? value : lo;
+    hi = value > hi ? value : hi;
+    s += d;
+    q += d * d;
   }
+  t->low[i] = lo, t->high[i] = hi, t->sum[i] = s, t->square[i] = q;
+}
+
+static void moments_planes(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+  int64_t channels = work->view->channels, size = work->view->size;
+  int64_t some = size < NEAR ? NEAR / size : 1;
+  for (int64_t i = first, end; i < last; i = end) {
+    int64_t n = i / channels, start = n * channels;
+    end = i + some < start + channels ? i + some : start + channels;
+    end = end < last ? end : last;
+    for (int64_t plane = i; plane < end; ++plane) moments_plane(work, plane);
+    pick(work, n, (i - start) * size, (end - start) * size);
+  }
+}
+
+/* Some neighbouring channels of some rows, added to what is known of them. */
+static void moments_lanes(const float *restrict x, int64_t rows, int64_t channels, float center,
+                          int64_t lanes, float *restrict lo, float *restrict hi,
+                          double *restrict sum, double *restrict square) {
+  float s[BLOCK], q[BLOCK];
+  for (int64_t c = 0; c < lanes; ++c) s[c] = q[c] = 0;
+  for (int64_t row = 0; row < rows; ++row, x += channels)
+    for (int64_t c = 0; c < lanes; ++c) {
+      float value = x[c], d = value - center;
+      lo[c] = value < lo[c] ? value : lo[c];
+      hi[c] = value > hi[c] ? value : hi[c];
+      s[c] += d;
+      q[c] += d * d;
+    }
+  for (int64_t c = 0; c < lanes; ++c) sum[c] += s[c], square[c] += q[c];
 }
 
 /* Neighbours belong to different channels. */
 static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+  const Team *t = work->team;
   int64_t channels = work->view->channels, size = work->view->size;
+  int64_t some = channels < NEAR ? NEAR / channels : 1;
   float center = (float)work->view->moments->center;
   for (int64_t n = first; n < last; ++n) {
-    const float *restrict x = work->x + n * size * channels;
-    float *restrict low = work->team->low + n * channels;
-    float *restrict high = work->team->high + n * channels;
-    double *restrict sum = work->team->sum + n * channels;
-    double *restrict square = work->team->square + n * channels;
+    const float *x = work->x + n * size * channels;
+    float *low = t->low + n * channels, *high = t->high + n * channels;
+    double *sum = t->sum + n * channels, *square = t->square + n * channels;
     for (int64_t c = 0; c < channels; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
-    for (int64_t row = 0; row < size; ++row, x += channels)
-      for (int64_t c = 0; c < channels; ++c) {
-        float value = x[c], d = value - center;
-        low[c] = value < low[c] ? value : low[c];
-        high[c] = value > high[c] ? value : high[c];
-        sum[c] += d;
-        square[c] += d * d;
-      }
+    for (int64_t row = 0; row < size; row += some) {
+      int64_t rows = some < size - row ? some : size - row;
+      for (int64_t c = 0; c < channels; c += BLOCK)
+        moments_lanes(x + row * channels + c, rows, channels, center,
+                      channels - c < BLOCK ? channels - c : BLOCK, low + c, high + c, sum + c,
+                      square + c);
+      pick(work, n, row * channels, (row + rows) * channels);
+    }
   }
 }
 
@@ -206,16 +257,27 @@ static void count_drawn(const Work *work, int64_t first, int64_t last, uint32_t 
   }
 }
 
-/* Counts the meant values of x, which must lie inside the bins. */
-void count(const View *v, const float *x, int64_t step, const Team *t) {
-  int64_t bins = v->columns->bins, all = v->samples * v->size * (v->last - v->first);
-  int64_t units = v->positions ? v->samples : all;
+/* Adds up what the threads have counted. */
+static void add(const View *v, const Team *t, int64_t step, int64_t threads) {
+  int64_t bins = v->columns->bins, tables = threads * TABLES;
   uint32_t *restrict counts = v->columns->counts + step * bins;
-  Work work = {v->positions ? count_drawn : count_all, v, x, t, units, {0}};
-  int64_t tables = run(&work, v->positions ? units * v->drawn * FETCH : all) * TABLES;
   for (int64_t i = 0; i < tables; ++i)
     for (int64_t b = 0; b < bins; ++b) counts[b] += t->tables[i * bins + b];
   memset(t->tables, 0, (size_t)(tables * bins) * sizeof *t->tables);
+}
+
+/* Counts the meant values of x, which must lie inside the bins. */
+void count(const View *v, const float *x, int64_t step, const Team *t) {
+  int64_t all = v->samples * v->size * (v->last - v->first);
+  int64_t units = v->positions ? v->samples : all;
+  Work work = {v->positions ? count_drawn : count_all, v, x, t, units, {0}};
+  add(v, t, step, run(&work, v->positions ? units * v->drawn * FETCH : all));
+}
+
+/* Counts the drawn values that were set aside, too few for a second thread. */
+static void count_picked(const View *v, int64_t step, const Team *t) {
+  count_run(t->picked, v->samples * v->drawn, v->columns, t->tables);
+  add(v, t, step, 1);
 }
 
 /* Not isfinite(): the compiler has been told that it need not expect anything else. */
@@ -284,6 +346,7 @@ int observe(const View *v, const Moments *known, const float *x, int64_t step, c
   merge(v, known ? known : own, row, step);
   const Columns *to = v->columns;
   if (to->least < to->reach_low || to->greatest >= to->reach_high) return OUTSIDE;
-  count(v, x, step, team);
+  if (known || !v->positions) count(v, x, step, team);
+  else count_picked(v, step, team);
   return 0;
 }

@@ -71,7 +71,7 @@ class CTeam(ctypes.Structure):
         ("parallel", _pointer),
         ("number", _pointer),
         ("threads", _whole),
-        *((name, _pointer) for name in ("low", "high", "sum", "square", "tables")),
+        *((name, _pointer) for name in ("low", "high", "sum", "square", "tables", "picked")),
     )
 
 
