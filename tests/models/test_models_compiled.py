@@ -57,3 +57,24 @@ def test_a_fault_of_the_model_itself_is_raised(ddpm, backend):
     with pytest.raises(RuntimeError, match=r"channels|expected input"):
         model.denoiser(torch.zeros(1, 3, 16, 16), torch.tensor(1))
     assert why_not_compiled([model]) == []
+
+
+def test_a_quantized_model_is_one_graph_with_the_same_answers(ddpm):
+    """A graph cut at every quantizer would be slower than no graph."""
+    from analysis.capture.run import capture
+
+    taken = capture(ddpm, steps=2, samples=1)
+    quantized = analysis.quantize(ddpm, plan="W4A4", calibration=taken, split=True)
+    x, t = torch.randn(2, *ddpm.sample_shape), torch.tensor(500)
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    unet = quantized.handle.denoiser
+    with torch.no_grad():
+        whole = torch.compile(unet.forward, backend=keep, fullgraph=True)(x, t).sample
+        torch.testing.assert_close(whole, unet(x, t).sample)
+    assert len(graphs) == 1
+    torch._dynamo.reset()
