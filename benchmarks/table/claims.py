@@ -57,7 +57,6 @@ CLAIMS = (
                 for name in CALIBRATIONS
                 if name != "one-timestep"
             ),
-            Pair(Row("ptq4dm", "W8A8"), Row("ptq4dm", "W8A8", without=("calibration",))),
             Pair(Row("ptq4dm", "W4A8"), Row("ptq4dm", "W4A8", without=("calibration",))),
             Pair(Row("q-diffusion", "W4A8"), Row("q-diffusion", "W4A8", without=("calibration",))),
         ),
@@ -68,16 +67,14 @@ CLAIMS = (
     Claim(
         "The split helps at low activation bits",
         (
-            Pair(Row("q-diffusion", "W4A4"), Row("q-diffusion", "W4A4", without=("split",))),
-            Pair(Row("eda-dm", "W4A4"), Row("eda-dm", "W4A4", without=("split",))),
             Pair(
                 Row("q-diffusion", "W4A4", "instant"),
                 Row("q-diffusion", "W4A4", "instant", without=("split",)),
             ),
         ),
-        compared="The whole method at 4-bit activations against itself with one grid for both "
-        "halves of the joined inputs; at the preset instant nothing is learned, so that nothing "
-        "can make up for the missing split.",
+        compared="The method at 4-bit activations against itself with one grid for both halves of "
+        "the joined inputs, at the preset that learns nothing, so that nothing can make up for "
+        "the missing split.",
     ),
     Claim(
         "AdaRound and reconstruction rescue 4-bit weights",

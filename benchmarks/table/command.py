@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", default="fashion", help="bundled name, diffusers folder or hub id")
     add("--device", default="cpu", help="auto, cpu or cuda")
-    add("--samples", type=int, default=1024, help="samples of every row (default: 1024)")
+    add("--samples", type=int, default=1000, help="samples of every row (default: 1000)")
     add("--steps", type=int, default=10, help="sampling steps (default: 10)")
     add("--runs", type=Path, default=Path("runs/table"), help="folder of finished rows")
     add("--out", type=Path, default=Path("docs/results.md"), help="the document")

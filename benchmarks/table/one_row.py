@@ -31,7 +31,7 @@ from benchmarks.table.rows import Row
 from benchmarks.table.sources import commit, loaded_digest
 from benchmarks.table.store import Record, Settings, read_record
 
-INPUT_BITS = 16  # of x_t: at 8 its rounding would outweigh what the methods differ in
+INPUT_BITS = 16  # of x_t for all: at 8 its rounding would outweigh what the methods differ in
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _quantize(model: ModelHandle, row: Row, calibration: Any, progress: Progress
         progress,
         seed=row.seed,
         without=row.without,
-        input_bits=row.input_bits or INPUT_BITS,
+        input_bits=INPUT_BITS,
     )
 
 

@@ -30,7 +30,6 @@ class Row:
     seed: int = 0
     without: tuple[str, ...] = ()  # parts of the method left out
     calibration: str | None = None  # a key of CALIBRATIONS; none: the method's own
-    input_bits: int | None = None  # of x_t; none: 16 for all methods, so that they compare
 
     @property
     def slug(self) -> str:
@@ -38,7 +37,6 @@ class Row:
         parts = [self.method, self.plan, self.preset, f"seed{self.seed}"]
         parts += [f"without-{name}" for name in self.without]
         parts += [f"on-{self.calibration}"] if self.calibration else []
-        parts += [f"input{self.input_bits}"] if self.input_bits else []
         return "_".join(part for part in parts if part)
 
     @property
@@ -49,7 +47,7 @@ class Row:
     @property
     def parent(self) -> Row:
         """The method's usual row with the same bits: nothing left out, its own calibration."""
-        return replace(self, seed=0, without=(), calibration=None, input_bits=None)
+        return replace(self, seed=0, without=(), calibration=None)
 
     @property
     def is_float(self) -> bool:
@@ -62,7 +60,6 @@ class Row:
         parts += [f"preset {self.preset}"] if self.preset not in ("", "fast") else []
         parts += [f"without {', '.join(self.without)}"] if self.without else []
         parts += [f"calibrated on {self.calibration}"] if self.calibration else []
-        parts += [f"x_t at {self.input_bits} bits"] if self.input_bits else []
         return ", ".join(parts)
 
 
@@ -81,7 +78,6 @@ def table_rows(parts: Parts) -> list[Row]:
     rows = _main(SEEDED_PLANS, 0)
     rows += [row for plan in OTHER_PLANS for row in _main((plan,), 0)[1:]]
     rows += ablations(parts)
-    rows += [Row("rtn", "W8A8", input_bits=8)]
     rows += [Row("rtn", "W8A8", calibration=name) for name in CALIBRATIONS]
     for seed in SEEDS[1:]:
         rows += _main(SEEDED_PLANS, seed)
@@ -90,14 +86,10 @@ def table_rows(parts: Parts) -> list[Row]:
 
 
 def ablations(parts: Parts) -> list[Row]:
-    """Each method with one part left out at W4A8; the split at W4A4, calibration at W8A8 too."""
-    rows = [
+    """Each method with one part left out at W4A8."""
+    return [
         Row(method, "W4A8", without=(part,)) for method in METHODS for part in parts.get(method, ())
     ]
-    for plan, part in (("W4A4", "split"), ("W8A8", "calibration")):
-        methods = METHODS if part == "split" else ("ptq4dm",)
-        rows += [Row(m, plan, without=(part,)) for m in methods if part in parts.get(m, ())]
-    return rows
 
 
 def split_alone(parts: Parts) -> list[Row]:

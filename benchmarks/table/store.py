@@ -22,7 +22,7 @@ class Settings:
 
     model: str = "fashion"
     model_digest: str = ""
-    samples: int = 1024
+    samples: int = 1000
     steps: int = 10  # every timestep of these is one of the 20 that calibration sees
     device: str = "cpu"
     version: int = VERSION

@@ -239,12 +239,6 @@ def test_the_command_writes_the_document_and_resumes(folders, tmp_path, capsys):
     assert "1 rows are finished" in capsys.readouterr().err
 
 
-def test_x_t_has_sixteen_bits_unless_a_row_says_otherwise(bench):
-    coarse, fine = (run_row(bench, Row("rtn", "W8A8", input_bits=b)) for b in (8, None))
-    assert coarse.row.slug == "rtn_W8A8_fast_seed0_input8"
-    assert fine.values["sqnr_db"] > coarse.values["sqnr_db"]
-
-
 def test_two_processes_meet_and_share_what_is_finished(folders, tmp_path):
     out, runs = tmp_path / "results.md", tmp_path / "runs"
     shared = ("--model", folders("ddpm"), "--samples", 2, "--steps", 2, "--runs", runs)

@@ -89,9 +89,9 @@ def test_defaults_are_those_of_the_released_code(plan, rate):
     assert (config.sampler, config.act_estimator) == ("tdac", "lp2d")
 
 
-def test_the_rate_of_roundings_can_be_set_or_left_to_the_bits(quantized):
-    assert quantized("ddpm", METHOD, iterations=0, weight_lr=None).config["weight_lr"] is None
-    assert quantized("ddpm", METHOD, **QUICK).config["weight_lr"] == 1.0
+@pytest.mark.parametrize(("plan", "rate"), [("W4A4", 1.0), ("W5A5", 0.1), ("W8A8", 0.1)])
+def test_roundings_above_four_bits_learn_at_a_tenth_of_the_rate(plan, rate):
+    assert joint_phase(EdaDmConfig(weight_lr=1.0), QuantPlan.parse(plan)).weight_lr == rate
 
 
 def test_mistakes_are_named_before_any_work(ddpm):

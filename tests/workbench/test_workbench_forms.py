@@ -119,9 +119,9 @@ def test_an_option_back_at_the_preset_is_no_option():
 
 
 def test_an_empty_field_is_none_where_none_is_allowed():
-    own = with_value(chosen("eda-dm"), "weight_lr", "0.01")
-    assert config_of(own).weight_lr == 0.01
-    assert config_of(with_value(own, "weight_lr", "")).weight_lr is None
+    own = with_value(chosen("eda-dm"), "last_iterations", "50")
+    assert config_of(own).last_iterations == 50
+    assert config_of(with_value(own, "last_iterations", "")).last_iterations is None
 
 
 def test_estimators_take_their_setting():
