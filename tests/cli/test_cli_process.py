@@ -14,14 +14,16 @@ COMMAND = [sys.executable, "-m", "analysis"]
 # Stops in the middle of a run, says so, and waits for a signal.
 INTERRUPTED = """
 import signal, sys
-import analysis.capture.run as module
+from analysis.progress import Teller, check_stop
 
-def wait(progress, done, total, text):
-    if done == 2:
+def wait(teller, text):
+    check_stop(teller.should_stop)  # a probe of its cost ends by this
+    teller.done += 1
+    if teller.progress is not None and teller.done == 2:
         print("in the middle", file=sys.stderr, flush=True)
         signal.pause()
 
-module.report = wait
+Teller.__call__ = wait
 from analysis.cli import main
 main()
 """
