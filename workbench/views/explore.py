@@ -61,7 +61,7 @@ class Explore:
         with gr.Row():
             choices = [(s.title, s.name) for s in STATISTICS.values()]
             self.stat = gr.Dropdown(
-                choices, label="Colour shows", elem_id="stat", min_width=200, scale=2
+                choices, label="Colour shows", elem_id="stat", min_width=230, scale=2
             )
             kinds = [(KIND_TITLES[k], k) for k in KINDS]
             self.kind = gr.Dropdown(kinds, label="Layers", elem_id="kind", min_width=110)
