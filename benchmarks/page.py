@@ -67,7 +67,7 @@ def page() -> dict[str, Any]:
         browser.close()
     return {
         "first_view_s": first_view,
-        "first_view_limit_s": 5.0,
+        "first_view_limit_s": 4.0,
         "cold_load_s": cold,
         "cold_load_limit_s": 3.0,
         **{f"{name}_{key}": v for name, ms in reads.items() for key, v in _summary(ms).items()},
