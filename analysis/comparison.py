@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.capture.run import visited_timesteps
 from analysis.metrics.frechet import frechet, frechet_to_data
 from analysis.metrics.image import psnr, ssim
 from analysis.metrics.sqnr import sqnr_db
@@ -26,6 +25,7 @@ from analysis.models.trajectory import (
     decode,
     sampling_spec,
     trajectory,
+    visited_timesteps,
 )
 from analysis.progress import Progress, ShouldStop, Teller
 from analysis.quant.model import QuantizedModel

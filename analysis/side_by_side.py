@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.capture.run import visited_timesteps
 from analysis.comparison import Comparison, picture_values
 from analysis.error_parts import ErrorParts, PartedStep, part_errors
 from analysis.errors import UserError
@@ -17,7 +16,14 @@ from analysis.metrics.sqnr import sqnr_db
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.smaller_batches import with_smaller_batches
-from analysis.models.trajectory import DEFAULT_BATCH, batches, calls, decode, sampling_spec
+from analysis.models.trajectory import (
+    DEFAULT_BATCH,
+    batches,
+    calls,
+    decode,
+    sampling_spec,
+    visited_timesteps,
+)
 from analysis.progress import Progress, ShouldStop, Teller
 from analysis.quant.model import QuantizedModel
 from analysis.records import Array, SamplingSpec

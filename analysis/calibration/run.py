@@ -20,12 +20,11 @@ from analysis.calibration.passes import set_features, to_cond
 from analysis.calibration.record import CalibrationReport, CalibrationSet
 from analysis.calibration.samplers import CalibrationSampler, make_sampler
 from analysis.calibration.samplers.tdac import QUANTILE
-from analysis.capture.run import visited_timesteps
 from analysis.errors import UserError
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
 from analysis.models.smaller_batches import with_smaller_batches
-from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec
+from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec, visited_timesteps
 from analysis.progress import Progress, ShouldStop
 from analysis.records import Array
 

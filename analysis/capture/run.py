@@ -6,8 +6,6 @@ import resource
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from analysis.capture.recorder import Recorder, finished
 from analysis.capture.trace import observed
 from analysis.models.conditioning import condition
@@ -20,10 +18,10 @@ from analysis.models.trajectory import (
     calls,
     sampling_spec,
     trajectory,
-    visits,
+    visited_timesteps,
 )
 from analysis.progress import Progress, ShouldStop, Teller
-from analysis.records import Array, Capture, LayerRef, SamplingSpec
+from analysis.records import Capture, LayerRef, SamplingSpec
 
 DEFAULT_BINS = 512
 DRAWN = 4_096  # values a layer and timestep that enter the histogram, unless exact
@@ -93,13 +91,6 @@ def observed_layers(model: ModelHandle, pattern: str | None) -> tuple[LayerRef, 
     names, modules = {layer.name for layer in chosen}, {layer.module for layer in chosen}
     halves = [h for h in half_refs(model.shortcuts) if h.module in modules and h.name not in names]
     return (*chosen, *halves)
-
-
-def visited_timesteps(model: ModelHandle, spec: SamplingSpec) -> Array:
-    """Distinct timesteps [T] of a run in the order visited."""
-    visited = visits(model, spec)
-    _, first = np.unique(visited, return_index=True)
-    return visited[np.sort(first)]
 
 
 def sample_into(

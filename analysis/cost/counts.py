@@ -11,9 +11,8 @@ from analysis.calibration.allocation import allocate
 from analysis.calibration.samplers.forward import OWN_SAMPLES, Forward
 from analysis.calibration.samplers.own import OwnRunSampler
 from analysis.calibration.samplers.sampler import CalibrationSampler
-from analysis.capture.run import visited_timesteps
 from analysis.models.handle import ModelHandle
-from analysis.models.trajectory import batches, visits
+from analysis.models.trajectory import batches, visited_timesteps, visits
 from analysis.records import Array, SamplingSpec
 
 Passes = Counter[int]  # samples of a pass -> how many such passes

@@ -11,7 +11,6 @@ import torch
 
 from analysis.calibration.record import CalibrationSet
 from analysis.calibration.samplers import SAMPLERS, make_sampler
-from analysis.capture.run import visited_timesteps
 from analysis.cost.counts import drawn_positions, set_passes
 from analysis.cost.learners import walks_of
 from analysis.cost.probes import Probes
@@ -22,7 +21,7 @@ from analysis.methods import METHODS
 from analysis.methods.calibrated import SetOptions
 from analysis.methods.method import make_config
 from analysis.methods.rtn import SAMPLES, STEPS
-from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec
+from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec, visited_timesteps
 from analysis.quant.phase import Phase
 from analysis.quant.plan import QuantPlan
 from analysis.quant.run import needs_calibration

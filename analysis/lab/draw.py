@@ -21,10 +21,9 @@ from analysis.calibration.record import CalibrationReport, CalibrationSet
 from analysis.calibration.run import FEATURE_SAMPLES, calibrate
 from analysis.calibration.samplers import SAMPLERS
 from analysis.calibration.samplers.tdac import QUANTILE
-from analysis.capture.run import visited_timesteps
 from analysis.models.conditioning import condition
 from analysis.models.handle import ModelHandle
-from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec
+from analysis.models.trajectory import DEFAULT_BATCH, sampling_spec, visited_timesteps
 from analysis.progress import Progress, ShouldStop
 from analysis.records import Array, SamplingSpec
 

@@ -136,6 +136,13 @@ def visits(model: ModelHandle, spec: SamplingSpec) -> Array:
     return scheduler.timesteps.numpy().astype(np.float64)
 
 
+def visited_timesteps(model: ModelHandle, spec: SamplingSpec) -> Array:
+    """Distinct timesteps [T] of a run in the order visited."""
+    visited = visits(model, spec)
+    _, first = np.unique(visited, return_index=True)
+    return visited[np.sort(first)]
+
+
 def calls(model: ModelHandle, spec: SamplingSpec, samples: int, batch: int) -> int:
     """How often `samples` of a run call the denoiser."""
     return len(visits(model, spec)) * len(list(batches(samples, batch)))

@@ -102,10 +102,9 @@ def round_to_grid(x: Tensor, scale: Tensor, zero_point: Tensor, top: int) -> Ten
     if x.dtype == torch.float32 and not x.requires_grad and not x.is_cuda:
         s, z = _along(x, scale), _along(x, zero_point)
         steps = x.mul(s.reciprocal()).round_()
-        if z.ndim or torch.compiler.is_compiling():  # which a number would cut in two
-            steps = steps.clamp(-z, top - z)
-        else:  # plain numbers are quicker bounds than tensors of shape []
-            steps.clamp_(-int(z), top - int(z))
+        # Plain numbers are quicker bounds than tensors of shape [], but cut a compiled graph.
+        tensors = z.ndim > 0 or torch.compiler.is_compiling()
+        steps = steps.clamp_(-z, top - z) if tensors else steps.clamp_(-int(z), top - int(z))
         return steps.mul_(s)
     if scale.ndim == 0:
         return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, top)

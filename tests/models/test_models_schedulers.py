@@ -10,11 +10,11 @@ import pytest
 import torch
 from diffusers import SchedulerMixin
 
-from analysis.capture.run import capture, visited_timesteps
+from analysis.capture.run import capture
 from analysis.errors import UserError
 from analysis.models.load import from_pipeline
 from analysis.models.schedulers import SHORT_NAMES, make_scheduler, scheduler_name
-from analysis.models.trajectory import sample, sampling_spec, trajectory
+from analysis.models.trajectory import sample, sampling_spec, trajectory, visited_timesteps
 
 TWICE = ("heun", "pndm")  # visit some timesteps more than once
 every = pytest.mark.parametrize("name", list(SHORT_NAMES))
