@@ -272,7 +272,7 @@ def test_what_was_measured_stays_after_cancel(page, session, monkeypatch):
     monkeypatch.setattr("workbench.views.sweep_work.model_of", lambda *a: "the model")
     session.swept.layers = None
     with pytest.raises(Cancelled):
-        layer_work(page, session, 5, 0)(lambda *_: None, lambda: True)
+        layer_work(page, session, 5, 0)(lambda *_: None, lambda: False)
     assert session.swept.layers is stopped
 
 
