@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+from workbench.one_app import one_app
 from workbench.page import Settings
 from workbench.shell import STYLE, build_page, theme
 
@@ -14,7 +15,8 @@ MOST_UPLOAD = 200 * 2**20  # bytes of a capture file
 def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
     """Build and launch; returns when the server is stopped."""
     settings = Settings.for_demo(model, runs) if demo else Settings(model, runs)
-    blocks = build_page(settings)
+    with one_app():
+        blocks = build_page(settings)
     gc.freeze()
     gc.enable()
     print(f"The workbench is at http://{host}:{port}", flush=True)

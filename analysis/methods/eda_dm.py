@@ -39,8 +39,9 @@ class EdaDmConfig(SetOptions):
     adaround: bool = option(True, "Learn whether each weight is rounded up or down")
     act_scales: bool = option(True, "Learn activation scales with the weights")
     batch: int = option(32, "Samples an iteration", range=(1, 4096))
-    weight_lr: float = option(
-        0.5, "Adam's rate for roundings up to 4 bits; above, a tenth of it", range=(1e-8, 10.0)
+    weight_lr: float = option(0.5, "Adam's rate for roundings up to 4 bits", range=(1e-8, 10.0))
+    fine_weight_lr: float = option(
+        5e-2, "Adam's rate for roundings of more than 4 bits", range=(1e-8, 10.0)
     )
     scale_lr: float = option(5e-4, "Adam's rate for activation scales", range=(1e-8, 10.0))
     alpha: float = option(0.8, "Weight of the losses of a block's inner layers", range=(0.0, 100.0))
@@ -94,7 +95,7 @@ def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
         weights=config.adaround,
         scales=config.act_scales,
         batch=config.batch,
-        weight_lr=config.weight_lr if few else config.weight_lr / 10,
+        weight_lr=config.weight_lr if few else config.fine_weight_lr,
         scale_lr=config.scale_lr,
         regularizer=0.0,
         alpha=config.alpha,
@@ -120,6 +121,7 @@ METHODS.register("eda-dm")(
                 "last_iterations": 1000,
                 "batch": 8,
                 "weight_lr": 0.2,
+                "fine_weight_lr": 2e-3,
                 "scale_lr": 1e-5,
                 "drop": 0.2,
             },

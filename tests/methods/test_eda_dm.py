@@ -89,9 +89,10 @@ def test_defaults_are_those_of_the_released_code(plan, rate):
     assert (config.sampler, config.act_estimator) == ("tdac", "lp2d")
 
 
-@pytest.mark.parametrize(("plan", "rate"), [("W4A4", 1.0), ("W5A5", 0.1), ("W8A8", 0.1)])
-def test_roundings_above_four_bits_learn_at_a_tenth_of_the_rate(plan, rate):
-    assert joint_phase(EdaDmConfig(weight_lr=1.0), QuantPlan.parse(plan)).weight_lr == rate
+@pytest.mark.parametrize(("plan", "rate"), [("W4A4", 1.0), ("W5A5", 0.25), ("W8A8", 0.25)])
+def test_roundings_above_four_bits_learn_at_a_rate_of_their_own(plan, rate):
+    config = EdaDmConfig(weight_lr=1.0, fine_weight_lr=0.25)
+    assert joint_phase(config, QuantPlan.parse(plan)).weight_lr == rate
 
 
 def test_mistakes_are_named_before_any_work(ddpm):
