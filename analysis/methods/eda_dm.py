@@ -33,7 +33,8 @@ class EdaDmConfig(SetOptions):
     iterations: int = option(5_000, "Iterations a block", range=(0, 10**6))
     last_iterations: int | None = option(
         None,
-        "Iterations of AdaRound for the last layer alone; none: it learns as a block does",
+        "Iterations of AdaRound for the last layer alone, where weights have up to 4 bits; above, "
+        "it is rounded to nearest. None: it learns as a block does",
         range=(0, 10**6),
     )
     adaround: bool = option(True, "Learn whether each weight is rounded up or down")
@@ -89,6 +90,8 @@ def joint_phase(config: EdaDmConfig, plan: QuantPlan) -> Phase:
     """Fine-grained block reconstruction with QDrop."""
     few = plan.base.weight.bits <= 4
     last = config.last_iterations
+    if last is not None and not few:
+        last = 0  # it would add more shift than has gathered before it (docs/quantization.md)
     return Phase(
         name="blocks",
         iterations=config.iterations,
@@ -121,7 +124,7 @@ METHODS.register("eda-dm")(
                 "last_iterations": 1000,
                 "batch": 8,
                 "weight_lr": 0.2,
-                "fine_weight_lr": 2e-3,
+                "fine_weight_lr": 0.2,
                 "scale_lr": 1e-5,
                 "drop": 0.2,
             },

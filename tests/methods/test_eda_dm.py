@@ -89,10 +89,18 @@ def test_defaults_are_those_of_the_released_code(plan, rate):
     assert (config.sampler, config.act_estimator) == ("tdac", "lp2d")
 
 
-@pytest.mark.parametrize(("plan", "rate"), [("W4A4", 1.0), ("W5A5", 0.25), ("W8A8", 0.25)])
-def test_roundings_above_four_bits_learn_at_a_rate_of_their_own(plan, rate):
-    config = EdaDmConfig(weight_lr=1.0, fine_weight_lr=0.25)
-    assert joint_phase(config, QuantPlan.parse(plan)).weight_lr == rate
+@pytest.mark.parametrize(
+    ("plan", "rate", "last"), [("W4A4", 1.0, 7), ("W5A5", 0.25, 0), ("W8A8", 0.25, 0)]
+)
+def test_roundings_above_four_bits_learn_at_a_rate_of_their_own(plan, rate, last):
+    config = EdaDmConfig(weight_lr=1.0, fine_weight_lr=0.25, last_iterations=7)
+    phase = joint_phase(config, QuantPlan.parse(plan))
+    assert phase.weight_lr == rate
+    assert phase.last.iterations == last
+
+
+def test_the_last_layer_learns_as_a_block_does_unless_asked_otherwise():
+    assert joint_phase(EdaDmConfig(), QuantPlan.parse("W8A8")).last is None
 
 
 def test_mistakes_are_named_before_any_work(ddpm):
