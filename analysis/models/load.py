@@ -25,6 +25,7 @@ from analysis.models.checkpoint import (
     unet_class,
 )
 from analysis.models.handle import ModelHandle
+from analysis.models.steady_heap import keep_freed_memory
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"
 
@@ -46,6 +47,7 @@ def load_model(name: str | Path = "fashion", device: str = "auto") -> ModelHandl
             pickle-only, missing, extra, misshapen or not-a-number weights.
     """
     place = pick_device(device)
+    keep_freed_memory()
     quiet_diffusers()
     folder = _resolve(str(name))
     index = read_index(folder)
@@ -62,6 +64,7 @@ def from_pipeline(pipeline: DiffusionPipeline, name: str = "pipeline") -> ModelH
     if not isinstance(getattr(pipeline, "unet", None), nn.Module):
         raise UserError(f"{type(pipeline).__name__} has no UNet; only UNet pipelines can be used.")
     check_usable(pipeline.unet, name)
+    keep_freed_memory()
     pipeline.unet.eval()
     return ModelHandle(name, pipeline)
 
