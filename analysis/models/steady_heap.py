@@ -1,7 +1,7 @@
 """Freed memory stays with the process: the next activation lies where another has just been.
 
 glibc gives the top of its heap back after every large tensor, and the system clears each page
-anew when the next layer asks for it. On two cores that was a seventh of the time of sampling.
+anew when the next layer asks for it. On two cores that was an eighth of the time of sampling.
 """
 
 from __future__ import annotations
