@@ -16,7 +16,13 @@ from benchmarks.scaling.features import Features
 from benchmarks.scaling.points import BATCH, Point
 
 MEGA, GIGA, TERA = 1e6, 1e9, 1e12
-TIME = ("s a layer and pass", "s a TFLOP", "s a GB of inputs")
+TIME = (
+    "s at all",
+    "s a layer and pass",
+    "s a TFLOP",
+    "s a GB of inputs",
+    "s a GB of weights and pass",
+)
 MEMORY = ("MB at all", "MB a MB of parameters", "MB a MB of inputs kept", "MB a MB of the largest")
 FLOAT = 4  # bytes
 MOST = 16  # samples of a batch
@@ -27,7 +33,14 @@ def time_terms(point: Point, counted: Features) -> list[float]:
     """What seconds are proportional to."""
     passes, rows = _passes(point)
     values = counted.values * FLOAT / GIGA
-    return [passes * counted.layers, rows * counted.flops / TERA, rows * values]
+    weights = counted.parameters * FLOAT / GIGA  # read once a pass, however small the batch
+    return [
+        1.0,  # the first pass makes kernels
+        passes * counted.layers,
+        rows * counted.flops / TERA,
+        rows * values,
+        passes * weights,
+    ]
 
 
 def memory_terms(point: Point, counted: Features) -> list[float]:

@@ -20,7 +20,7 @@ from benchmarks.scaling.models import Shape
 from benchmarks.scaling.points import WORKS, Point
 from benchmarks.table.markdown import table
 
-ENOUGH = 6  # points of a work, before anything is fitted to them
+ENOUGH = 8  # points of a work, before anything is fitted to them
 Measured = Sequence[tuple[Point, Mapping[str, Any]]]
 INTRO = """# Growth on paper and measured
 

@@ -15,6 +15,7 @@ from benchmarks.scaling.models import SD15, Shape, unet
 from benchmarks.scaling.points import Folder, Point, points, size_of
 from benchmarks.scaling.render import document
 
+SPEED = (0.2, 1e-4, 8.0, 0.5, 0.3)  # seconds for each of `TIME`
 SMALL = Features(parameters=10**6, layers=50, flops=10**9, values=10**6, largest=10**5)
 
 
@@ -27,7 +28,7 @@ def synthetic(point):
         values=point.shape.width * point.shape.size**2 * 50,
         largest=point.shape.width * point.shape.size**2,
     )
-    seconds = float(np.dot((1e-4, 8.0, 0.5), time_terms(point, grown)))
+    seconds = float(np.dot(SPEED, time_terms(point, grown)))
     peak = float(np.dot((400.0, 1.5, 3.0, 6.0), memory_terms(point, grown)))
     return grown, {"seconds": seconds, "peak_mb": peak, "held_mb": 300.0}
 
@@ -69,7 +70,7 @@ def test_the_fit_finds_the_factors_of_a_known_machine():
     rows = [time_terms(point, synthetic(point)[0]) for point in mine]
     seconds = [synthetic(point)[1]["seconds"] for point in mine]
     fit = fitted(rows, seconds)
-    assert fit.factors == pytest.approx((1e-4, 8.0, 0.5), rel=1e-6)
+    assert fit.factors == pytest.approx(SPEED, rel=1e-6)
     assert fit.worst < 1e-9
     assert held_out(rows, seconds) == pytest.approx(1.0)
     assert held_out(rows, [*seconds[:-1], 2 * seconds[-1]]) == pytest.approx(2.0)
@@ -87,7 +88,7 @@ def test_the_page_foretells_what_was_put_in():
     measured = [(point, synthetic(point)[1]) for point in points()]
     page = document(measured, [], counted, SMALL, "made")
     capture = Point("capture", Shape(0, 0, 128), 16, 50)
-    hours = np.dot((1e-4, 8.0, 0.5), time_terms(capture, SMALL)) / 3600
+    hours = np.dot(SPEED, time_terms(capture, SMALL)) / 3600
     peak = np.dot((400.0, 1.5, 3.0, 6.0), memory_terms(capture, SMALL)) / 1e3
     assert f"| capture | 16 | 50 | {hours:.1f} | {peak:.1f} GB |" in page
     assert page.count("took 1.00 times the seconds and 1.00 times the memory") == 3
