@@ -62,34 +62,35 @@ def capture_time(model: Any = None) -> dict[str, Any]:
     model = model or analysis.load_model("fashion", "cpu")
     spec = sampling_spec(model, steps=STEPS, samples=SAMPLES)
     capture(model, steps=2, samples=SAMPLES)
-    rounds = []
+    rounds, alone = [], []
     for _ in range(ROUNDS):
         plain = _seconds(lambda: sample(model, spec))
         drawn = _seconds(lambda: capture(model, steps=STEPS, samples=SAMPLES))
         exact = _seconds(lambda: capture(model, steps=STEPS, samples=SAMPLES, exact=True))
-        alone = _alone() if bundled else float("nan")
-        rounds.append((plain, drawn, exact, alone, drawn / plain, exact / plain, drawn / alone))
-    plain_s, capture_s, exact_s, alone_s, ratios, exact_ratios, alone_ratios = map(
-        list, zip(*rounds, strict=True)
-    )
-    return {
+        rounds.append((plain, drawn, exact, drawn / plain, exact / plain))
+        if bundled:
+            alone.append(_alone())
+    plain_s, capture_s, exact_s, ratios, exact_ratios = map(list, zip(*rounds, strict=True))
+    found = {
         "steps": STEPS,
         "samples": SAMPLES,
         "threads": torch.get_num_threads(),
         "sampling_s": median(plain_s),
         "capture_s": median(capture_s),
         "exact_s": median(exact_s),
-        "alone_s": median(alone_s),
         "ratio": median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
-        "ratio_alone": median(alone_ratios),
         "ratio_exact": median(exact_ratios),
         "ratio_exact_min": min(exact_ratios),
         "ratio_exact_max": max(exact_ratios),
         "limit": 1.1,
         "limit_exact": 1.5,
     }
+    if bundled:
+        pairs = zip(capture_s, alone, strict=True)
+        found |= {"alone_s": median(alone), "ratio_alone": median(c / a for c, a in pairs)}
+    return found
 
 
 def capture_memory() -> dict[str, Any]:
@@ -97,8 +98,8 @@ def capture_memory() -> dict[str, Any]:
     steps = 4
     out: dict[str, Any] = {"steps": steps}
     for samples in (FEW, MANY):
-        plain = _probe(samples, "sample", steps)
-        observed = _probe(samples, "capture", steps)
+        plain = _process(PROBE, samples, "sample", steps)
+        observed = _process(PROBE, samples, "capture", steps)
         out[f"sampling_mb_{samples}"] = plain["peak_mb"]
         out[f"capture_mb_{samples}"] = observed["peak_mb"]
         out[f"above_mb_{samples}"] = observed["peak_mb"] - plain["peak_mb"]
@@ -109,16 +110,16 @@ def capture_memory() -> dict[str, Any]:
     return out
 
 
-def _probe(samples: int, how: str, steps: int) -> dict[str, Any]:
-    command = [sys.executable, "-c", PROBE, str(samples), how, str(steps)]
+def _process(script: str, *words: Any) -> Any:
+    """What a script prints in a process of its own."""
+    command = [sys.executable, "-c", script, *map(str, words)]
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
 def _alone() -> float:
     from analysis.models.load import BUNDLED
 
-    command = [sys.executable, "-c", ALONE, str(BUNDLED / "fashion"), str(SAMPLES), str(STEPS)]
-    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    return float(_process(ALONE, BUNDLED / "fashion", SAMPLES, STEPS))
 
 
 def _seconds(work: Any) -> float:
