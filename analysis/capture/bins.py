@@ -47,7 +47,8 @@ class DyadicBins:
             self.start = first - (bins - (last - first + 1)) // 2
         else:
             self._widen(low, high, rows)
-        self.reach = tuple(np.ldexp([self.start, self.start + bins], self.exponent).tolist())
+        edges = self.start, self.start + bins
+        self.reach = math.ldexp(edges[0], self.exponent), math.ldexp(edges[1], self.exponent)
 
     def add(self, step: int, values: Array) -> None:
         """Count values, which must lie inside what `cover` was told."""
@@ -71,18 +72,19 @@ class DyadicBins:
         """Double until the new range and all bins in use fit in, then slide if that takes it."""
         assert self.exponent is not None
         bins, counts = self.counts.shape[1], self.counts[:rows]
-        used = np.flatnonzero(counts.any(axis=0))
+        used = counts.any(axis=0).nonzero()[0]
+        ends = (int(used[0]), int(used[-1])) if used.size else None
         while True:
             first, last = _cells(low, high, self.exponent)
             if self.start <= first and last < self.start + bins:
                 return
-            if used.size:
-                first = min(first, self.start + int(used[0]))
-                last = max(last, self.start + int(used[-1]))
+            if ends:
+                first, last = min(first, self.start + ends[0]), max(last, self.start + ends[1])
             if last - first + 1 <= bins:
                 self._move(counts, first - (bins - (last - first + 1)) // 2)
                 return
-            used = (used + (self.start & 1)) >> 1
+            if ends:
+                ends = (ends[0] + (self.start & 1)) >> 1, (ends[1] + (self.start & 1)) >> 1
             self._double(counts)
 
     def _move(self, counts: Array, start: int) -> None:

@@ -30,6 +30,7 @@ class LayerColumns:
             high=self.channel_max.ctypes.data,
             channels=channels,
             bins=bins,
+            counts=self.bins.counts.ctypes.data,
         )
         self._tell_bins()
 
@@ -52,7 +53,7 @@ class LayerColumns:
 
     def cover(self, low: float, high: float) -> None:
         """Widen the bins until [low, high] lies inside them."""
-        self.bins.cover(low, high, int(np.flatnonzero(self.count)[-1]) + 1)
+        self.bins.cover(low, high, int(self.count.nonzero()[0][-1]) + 1)
         self._tell_bins()
 
     def stats(self) -> LayerStats:
@@ -70,7 +71,6 @@ class LayerColumns:
 
     def _tell_bins(self) -> None:
         told, bins = self.native, self.bins
-        told.counts = bins.counts.ctypes.data
         told.inverse = math.ldexp(1.0, -(bins.exponent or 0))
         told.start = bins.start
         told.reach_low, told.reach_high = bins.reach

@@ -73,7 +73,7 @@ class Workplace:
 
 
 class Sight:
-    """How a layer sees tensors of one shape: the values it means, and where they go."""
+    """How a layer sees tensors alike in memory: the values it means, and where they go."""
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class Sight:
         samples, channels, size = arranged.shape
         first, last, _ = (part or slice(None)).indices(channels)
         self._place, self._columns, self._positions = place, columns, positions
+        self._copied, self._channels_last = arranged.copied, arranged.channels_last
         self.moments = moments
         self._view = CView(
             samples=samples,
@@ -106,6 +107,8 @@ class Sight:
 
     def take(self, x: torch.Tensor, known: Moments | None, step: int) -> bool:
         """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""
+        if self._copied:
+            x = Arranged(x, self._channels_last).x
         place, address = self._place, x.data_ptr()
         found = None if known is None else known.address
         answer = place.observe(self._address, found, address, step, place.team)

@@ -92,26 +92,30 @@ static int64_t run(Work *work, int64_t values) {
   return threads;
 }
 
-/* The first of n rising positions that is not before `at`. */
-static int64_t first_from(const int32_t *positions, int64_t n, int64_t at) {
-  int64_t first = 0;
-  while (first < n) {
-    int64_t middle = first + (n - first) / 2;
-    if (positions[middle] < at) first = middle + 1;
-    else n = middle;
+/* Which of sample n's drawn values is the first that does not lie before `at`. */
+static int64_t first_drawn(const Work *work, int64_t n, int64_t at) {
+  const View *v = work->view;
+  if (!v->positions || !at) return 0;
+  const int32_t *drawn = v->positions + n * v->drawn;
+  int64_t first = 0, last = v->drawn;
+  while (first < last) {
+    int64_t middle = first + (last - first) / 2;
+    if (drawn[middle] < at) first = middle + 1;
+    else last = middle;
   }
   return first;
 }
 
-/* Sets aside the drawn values of sample n from `at` to `end`: later they were far away. */
-static void pick(const Work *work, int64_t n, int64_t at, int64_t end) {
+/* Sets aside sample n's drawn values from the `next` one to those before `end`: later they were
+   far away. Returns which is the next then. */
+static int64_t pick(const Work *work, int64_t n, int64_t next, int64_t end) {
   const View *v = work->view;
-  if (!v->positions) return;
+  if (!v->positions) return 0;
   const float *x = work->x + n * v->channels * v->size;
   const int32_t *drawn = v->positions + n * v->drawn;
   float *picked = work->team->picked + n * v->drawn;
-  for (int64_t i = first_from(drawn, v->drawn, at); i < v->drawn && drawn[i] < end; ++i)
-    picked[i] = x[drawn[i]];
+  for (; next < v->drawn && drawn[next] < end; ++next) picked[next] = x[drawn[next]];
+  return next;
 }
 
 /* A sample's channel lies in one piece. */
@@ -135,13 +139,14 @@ static void moments_plane(const Work *work, int64_t i) {
 
 static void moments_planes(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
   int64_t channels = work->view->channels, size = work->view->size;
-  int64_t some = size < NEAR ? NEAR / size : 1;
+  int64_t some = size < NEAR ? NEAR / size : 1, next = 0;
   for (int64_t i = first, end; i < last; i = end) {
     int64_t n = i / channels, start = n * channels;
+    if (i == first || i == start) next = first_drawn(work, n, (i - start) * size);
     end = i + some < start + channels ? i + some : start + channels;
     end = end < last ? end : last;
     for (int64_t plane = i; plane < end; ++plane) moments_plane(work, plane);
-    pick(work, n, (i - start) * size, (end - start) * size);
+    next = pick(work, n, next, (end - start) * size);
   }
 }
 
@@ -172,6 +177,7 @@ static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t
     const float *x = work->x + n * size * channels;
     float *low = t->low + n * channels, *high = t->high + n * channels;
     double *sum = t->sum + n * channels, *square = t->square + n * channels;
+    int64_t next = 0;
     for (int64_t c = 0; c < channels; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
     for (int64_t row = 0; row < size; row += some) {
       int64_t rows = some < size - row ? some : size - row;
@@ -179,7 +185,7 @@ static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t
         moments_lanes(x + row * channels + c, rows, channels, center,
                       channels - c < BLOCK ? channels - c : BLOCK, low + c, high + c, sum + c,
                       square + c);
-      pick(work, n, row * channels, (row + rows) * channels);
+      next = pick(work, n, next, (row + rows) * channels);
     }
   }
 }

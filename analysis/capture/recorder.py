@@ -46,7 +46,7 @@ class Recorder:
         self._indices: dict[tuple[str, int, int, bool], torch.Tensor] = {}
         self._place = Workplace.made(bins)
         self._moments: dict[str, Moments] = {}
-        self._sights: dict[tuple[str, tuple[int, int, int], bool], Sight] = {}
+        self._sights: dict[tuple[Any, ...], Sight] = {}  # by name, shape, strides and type
 
     def begin_batch(self, first: int, size: int) -> None:
         """Samples `first` .. `first + size` come next."""
@@ -68,13 +68,8 @@ class Recorder:
         known: Summary | Moments | None = None
         if self._shared and self._shared[0]() is x and self._shared[1] == version >= 0:
             known = self._shared[2]
-        channels_last = layer.kind == "linear" or layer.tap in ("q", "k", "v")
-        arranged = Arranged(x, channels_last)
-        found: Summary | Moments
-        if self._place is not None and arranged.x.device.type == "cpu":
-            found = self._take(self._place, layer.name, arranged, part, known)
-        else:
-            found = self._reduce(layer.name, arranged, part, known)
+        take = self._reduce if self._place is None or not x.is_cpu else self._take
+        found = take(layer, x, part, known)
         if layer.tap not in OWN:
             # Weak: the model writes its next activation where it has just freed one.
             self._shared = (ref(x), version, found)
@@ -84,30 +79,34 @@ class Recorder:
         self._shared = None
         self._drain()
 
-    def _take(
-        self, place: Workplace, name: str, arranged: Arranged, part: slice | None, known: Any
-    ) -> Moments:
+    def _take(self, layer: LayerRef, x: torch.Tensor, part: slice | None, known: Any) -> Moments:
         """Straight into the columns, in one call."""
-        key = (name, arranged.shape, arranged.planes)
+        key = (layer.name, x.shape, x.stride(), x.dtype)
         sight = self._sights.get(key)
         if sight is None:
-            center = _center_key(name)
-            if center not in self._moments:
-                self._moments[center] = Moments(arranged.shape[1])
-            columns = self._columns_of(name, arranged.width(part))
-            drawn = self._drawn(name, arranged, part)
-            sight = Sight(place, arranged, part, drawn, columns, self._moments[center])
-            self._sights[key] = sight
-        if not sight.take(arranged.x, known, self._step):
-            self._complain(name)
+            sight = self._sights[key] = self._sight(layer, x, part)
+        if not sight.take(x, known, self._step):
+            self._complain(layer.name)
         return known or sight.moments
 
-    def _reduce(self, name: str, arranged: Arranged, part: slice | None, known: Any) -> Summary:
+    def _sight(self, layer: LayerRef, x: torch.Tensor, part: slice | None) -> Sight:
+        """For tensors like this one, to the end of the batch."""
+        assert self._place is not None
+        name, arranged = layer.name, Arranged.of(layer, x)
+        center = _center_key(name)
+        if center not in self._moments:
+            self._moments[center] = Moments(arranged.shape[1])
+        columns = self._columns_of(name, arranged.width(part))
+        drawn = self._drawn(name, arranged, part)
+        return Sight(self._place, arranged, part, drawn, columns, self._moments[center])
+
+    def _reduce(self, layer: LayerRef, x: torch.Tensor, part: slice | None, known: Any) -> Summary:
         """By torch's reductions, on the tensor's device."""
+        name, arranged = layer.name, Arranged.of(layer, x)
         summary = known or self._centered(_center_key(name), arranged)
         values = arranged.values(part, self._index(name, arranged, part))
         self._pending.append((name, (summary.part(part), values)))
-        if self._per_sample is None or not arranged.x.is_cuda:
+        if self._per_sample is None or not x.is_cuda:
             self._drain()  # nothing to wait for, or too much to hold
         return summary
 

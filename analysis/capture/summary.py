@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from analysis.records import Array
+from analysis.records import Array, LayerRef
 
 FAR = 30.0  # a mean this many standard deviations off zero is worth a center of its own
 
@@ -24,13 +24,15 @@ _ROWS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by dimensions
 class Arranged:
     """A tensor seen as [N, C, M] (planes) or [N, M, C] (rows), whichever its memory already is.
 
-    Attributes: x, without a gap in memory; planes; shape, (N, C, M) however the memory lies.
+    Attributes: x, without a gap in memory; whether it was copied for that; planes; shape,
+    (N, C, M) however the memory lies.
     """
 
-    __slots__ = ("channels_last", "planes", "shape", "x")
+    __slots__ = ("channels_last", "copied", "planes", "shape", "x")
 
     def __init__(self, x: torch.Tensor, channels_last: bool) -> None:
         """See x, [N, C, ...] or with `channels_last` [N, ..., C], without copying if possible."""
+        given = x
         if x.dtype is not torch.float32:
             x = x.float()
         shape = x.shape
@@ -47,6 +49,12 @@ class Arranged:
             else:
                 x = x.contiguous()
         self.x = x
+        self.copied = x is not given
+
+    @classmethod
+    def of(cls, layer: LayerRef, x: torch.Tensor) -> Arranged:
+        """As the layer orders its tensors."""
+        return cls(x, layer.kind == "linear" or layer.tap in ("q", "k", "v"))
 
     def flat(self) -> torch.Tensor:
         """x in the order of its memory, [N, C * M]."""

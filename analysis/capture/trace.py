@@ -86,10 +86,8 @@ def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator
         q = attention.norm_q(q)
     if attention.norm_k is not None:
         k = attention.norm_k(k)
+    q, k = q * attention.scale, k.transpose(2, 3)  # [N, heads, L, D], [N, heads, D, S]
     rows = max(1, MOST_SCORES // (heads * length))
-    keys, nothing = k.flatten(0, 1).transpose(1, 2), q.new_zeros(1)  # [N * heads, D, S]
     # Parts of equal size: as many values are drawn from each.
     for part in q.tensor_split(-(-q.shape[2] // rows), dim=2):
-        queries = part.flatten(0, 1)  # [N * heads, l, D]
-        scores = torch.baddbmm(nothing, queries, keys, beta=0, alpha=attention.scale)
-        yield scores.softmax(dim=-1).unflatten(0, part.shape[:2])
+        yield torch.matmul(part, k).softmax(dim=-1)
