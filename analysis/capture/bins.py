@@ -72,7 +72,7 @@ class DyadicBins:
         """Double until the new range and all bins in use fit in, then slide if that takes it."""
         assert self.exponent is not None
         bins, counts = self.counts.shape[1], self.counts[:rows]
-        used = counts.any(axis=0).nonzero()[0]
+        used = np.flatnonzero(counts.any(axis=0))
         ends = (int(used[0]), int(used[-1])) if used.size else None
         while True:
             first, last = _cells(low, high, self.exponent)
