@@ -45,10 +45,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(chosen: argparse.Namespace) -> None:
     # Slow to import, and --help does not need them.
-    from benchmarks.peers.loop import Bench, jobs_of, measured, run_peers, say
+    from benchmarks.peers.loop import Bench, ensure_reference, jobs_of, outcomes, run_peers, say
     from benchmarks.peers.render import Report, render
     from benchmarks.peers.roster import PEERS
-    from benchmarks.peers.store import read_found, source_of
+    from benchmarks.peers.store import read_all, source_of, write_all
 
     wanted = [peer for peer in PEERS if fnmatchcase(peer.name, chosen.peers)]
     if not wanted:
@@ -59,15 +59,16 @@ def _run(chosen: argparse.Namespace) -> None:
     bench = Bench(chosen.runs, _settings(chosen), chosen.minutes * 60)
     if not chosen.render:
         again = [peer.name for peer in wanted if fnmatchcase(peer.name, chosen.again)]
+        ensure_reference(bench, PEERS)
         run_peers(bench, wanted, again)
-    found = [
-        measured(bench, outcome)
-        for peer in PEERS
-        for job in jobs_of(peer)
-        if (outcome := read_found(bench.folder, peer.name, job, bench.settings, source_of(peer)))
-    ]
+    beside = chosen.out.with_suffix(".json")
+    sources = {peer.name: source_of(peer) for peer in PEERS}
+    known = read_all(beside, bench.settings, sources) | outcomes(bench, PEERS)
+    order = [(peer.name, job) for peer in PEERS for job in jobs_of(peer)]
+    found = [known[key] for key in order if key in known]
+    write_all(beside, found, bench.settings, sources)
     write_whole(chosen.out, render(Report(bench.settings, PEERS, found)).encode())
-    say(f"{len(found)} outcomes are in {chosen.out}")
+    say(f"{len(found)} outcomes are in {chosen.out} and {beside}")
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:

@@ -40,10 +40,7 @@ class Bench:
 
 
 def run_peers(bench: Bench, peers: Iterable[Peer], again: Iterable[str] = ()) -> None:
-    """Run what is not there, in order; the peers named in `again` run anew.
-
-    The float model's pictures come from the first peer, which is this project.
-    """
+    """Run what is not there, in order; the peers named in `again` run anew."""
     bench.folder.mkdir(parents=True, exist_ok=True)
     for peer in peers:
         for job in jobs_of(peer):
@@ -55,6 +52,24 @@ def run_peers(bench: Bench, peers: Iterable[Peer], again: Iterable[str] = ()) ->
             say(f"{peer.name} {job}: {found.error or 'done'}")
             if job == INSTALL and found.error:
                 break
+
+
+def ensure_reference(bench: Bench, peers: Iterable[Peer]) -> None:
+    """Draw the float model's pictures where they are missing: all others are held against them."""
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    if not pictures_path(bench.folder, OURS, PLAIN).is_file():
+        ours = next(peer for peer in peers if peer.name == OURS)
+        write_found(bench.folder, one_job(bench, ours, PLAIN), bench.settings, source_of(ours))
+
+
+def outcomes(bench: Bench, peers: Iterable[Peer]) -> dict[tuple[str, str], Found]:
+    """What was run here of these peers, by peer and job, with the pictures measured."""
+    return {
+        (peer.name, job): measured(bench, found)
+        for peer in peers
+        for job in jobs_of(peer)
+        if (found := read_found(bench.folder, peer.name, job, bench.settings, source_of(peer)))
+    }
 
 
 def jobs_of(peer: Peer) -> tuple[str, ...]:

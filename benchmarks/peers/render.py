@@ -59,7 +59,7 @@ def _head(report: Report) -> str:
 
 `{command_of(s)}` writes this page; commit {_made(report, "commit")} (a + stands for changes on \
 top). Python {_made(report, "python")}, torch {_made(report, "torch")}, {_made(report, "threads")} \
-threads; {_made(report, "processor")}.
+threads; {_processors(report)}.
 
 Everybody gets the bundled model and the same work: collect from {s.samples} samples of {s.steps} \
 DDIM steps, choose ranges, round to nearest. Nothing is learned, though several of these \
@@ -81,6 +81,20 @@ def command_of(settings: Settings) -> str:
 
 def _made(report: Report, key: str) -> str:
     return ", ".join(sorted({f.made[key] for f in report.found if key in f.made})) or "-"
+
+
+def _processors(report: Report) -> str:
+    """What everybody ran on; where that differs, who ran on what."""
+    peers: dict[str, list[str]] = {}
+    for one in report.found:
+        if (processor := one.made.get("processor")) and one.peer not in peers.setdefault(
+            processor, []
+        ):
+            peers[processor].append(one.peer)
+    if len(peers) < 2:
+        return next(iter(peers), "-")
+    told = (f"{processor} ({', '.join(names)})" for processor, names in peers.items())
+    return "; ".join(told) + ". Seconds of different processors do not compare, ratios do"
 
 
 def _collecting(report: Report) -> str:

@@ -1,10 +1,14 @@
-"""What was found of a peer's job, on disk: one JSON file each, failures among them."""
+"""What was found of a peer's job, on disk: one JSON file each, failures among them.
+
+All that a document shows stands in one more file beside it, so that it can be made anew, or a row
+be added, where the runs themselves are gone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +47,30 @@ def read_found(folder: Path, peer: str, job: str, settings: Settings, source: st
         return Found(**content) if same else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def write_all(
+    path: Path, found: Sequence[Found], settings: Settings, sources: Mapping[str, str]
+) -> None:
+    """Keep all outcomes of a document in one file; `sources` by the peer's name."""
+    rows = [asdict(one) | {"source": sources[one.peer]} for one in found]
+    content = plain({"settings": asdict(settings), "outcomes": rows})
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_all(
+    path: Path, settings: Settings, sources: Mapping[str, str]
+) -> dict[tuple[str, str], Found]:
+    """Outcomes by peer and job, those under these settings by this code."""
+    try:
+        content = json.loads(path.read_bytes())
+        if content["settings"] != asdict(settings):
+            return {}
+        rows = [row for row in content["outcomes"] if row.pop("source") == sources[row["peer"]]]
+        found = [Found(**row) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+    return {(one.peer, one.job): one for one in found}
 
 
 def source_of(peer: Peer) -> str:

@@ -13,10 +13,17 @@ from safetensors.torch import save_file
 from analysis.metrics import frechet_to_data
 from benchmarks.peers import command
 from benchmarks.peers.environment import InstallError
-from benchmarks.peers.loop import Bench, measured, one_job, pictures_path, run_peers
+from benchmarks.peers.loop import (
+    Bench,
+    ensure_reference,
+    measured,
+    one_job,
+    pictures_path,
+    run_peers,
+)
 from benchmarks.peers.roster import PEERS
 from benchmarks.peers.settings import JOBS, Settings
-from benchmarks.peers.store import Found, read_found, source_of, write_found
+from benchmarks.peers.store import Found, read_all, read_found, source_of, write_all, write_found
 
 SETTINGS = Settings(steps=2, samples=2, rounds=1, quality_steps=2, quality_samples=2)
 PEER = next(peer for peer in PEERS if peer.name == "quanto")
@@ -145,3 +152,33 @@ def test_a_document_can_be_written_of_nothing(tmp_path):
     out = tmp_path / "benchmarks.md"
     command.main(["--render", "--runs", str(tmp_path / "runs"), "--out", str(out)])
     assert "- nncf: not run yet" in out.read_text()
+
+
+def test_what_all_are_held_against_is_drawn_once(bench):
+    ready = bench(f"touch $6; echo '{ANSWER}'")
+    ensure_reference(ready, PEERS)
+    ensure_reference(ready, PEERS)
+    assert calls(ready) == 1
+    assert read_found(ready.folder, "ours", "float", SETTINGS, source_of(PEERS[0])) is not None
+
+
+def test_outcomes_beside_the_document_serve_where_the_runs_are_gone(tmp_path):
+    out = tmp_path / "benchmarks.md"
+    sources = {peer.name: source_of(peer) for peer in PEERS}
+    made = {"version": "9", "processor": "another machine"}
+    kept = Found("quanto", "W8A8", {"psnr_db": 12.345, "ssim": 0.5, "frechet": 2.0}, made)
+    write_all(out.with_suffix(".json"), [kept], Settings(), sources)
+    command.main(["--render", "--runs", str(tmp_path / "runs"), "--out", str(out)])
+    assert "| 12.35 |" in out.read_text() or "| 12.34 |" in out.read_text()
+    assert read_all(out.with_suffix(".json"), Settings(), sources) == {("quanto", "W8A8"): kept}
+
+
+def test_outcomes_of_other_code_or_settings_are_not_shown(tmp_path):
+    path = tmp_path / "all.json"
+    sources = {"quanto": "a", "nncf": "b"}
+    write_all(path, [Found("quanto", "time"), Found("nncf", "time")], SETTINGS, sources)
+    assert list(read_all(path, SETTINGS, {"quanto": "a", "nncf": "c"})) == [("quanto", "time")]
+    assert read_all(path, Settings(), sources) == {}
+    path.write_text("{")
+    assert read_all(path, SETTINGS, sources) == {}
+    assert read_all(tmp_path / "none.json", SETTINGS, {}) == {}

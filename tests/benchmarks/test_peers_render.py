@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.peers.render import Report, command_of, render
@@ -9,6 +11,7 @@ from benchmarks.peers.roster import PEERS
 from benchmarks.peers.settings import Settings
 from benchmarks.peers.store import Found
 
+WHERE = (("ours", "a fast one"), ("nncf", "a slow one"))
 MADE = {"commit": "abc1234", "python": "3", "torch": "2", "threads": "2", "processor": "2 cores"}
 
 
@@ -118,3 +121,9 @@ def test_the_command_has_what_is_not_usual():
         command_of(Settings(steps=3, quality_samples=32))
         == "python -m benchmarks peers --steps 3 --quality-samples 32"
     )
+
+
+def test_several_processors_say_who_ran_where(document):
+    here, there = (replace(job(p, "memory"), made=MADE | {"processor": m}) for p, m in WHERE)
+    text = document(here, there)
+    assert "2 threads; a fast one (ours); a slow one (nncf). Seconds of different" in text
