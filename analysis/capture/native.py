@@ -1,7 +1,7 @@
-"""The kernels of `moments.c`, compiled once where there is a C compiler, and what they share.
+"""The kernels of `moments.c` and `softmax.c`, compiled once where there is a C compiler.
 
-Without a compiler, or with `WORKBENCH_NATIVE=0`, torch's own reductions do the same work in four
-passes; nothing else changes.
+Without one, or with `WORKBENCH_NATIVE=0`, torch's own operators do the same work in several
+passes; what they find differs in the last digits of float32 at most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-SOURCE = Path(__file__).with_name("moments.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("moments.c", "softmax.c"))
 # Lets comparing and summing go many values at a time. Not -ffast-math: a library linked with it
 # flushes tiny numbers to zero in the whole process, and so changes what the model computes.
 _REORDERED = ("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
@@ -75,6 +75,24 @@ class CTeam(ctypes.Structure):
     )
 
 
+class CAttention(ctypes.Structure):
+    """`Attention` of softmax.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("q", "k", "out", "room")),
+        *((name, _whole) for name in ("samples", "heads", "rows", "length", "depth")),
+        *((f"q_{name}", _whole) for name in ("sample", "head", "row")),
+        *((f"k_{name}", _whole) for name in ("sample", "head", "row")),
+        ("scale", _real),
+    )
+
+
+class CCrew(ctypes.Structure):
+    """`Crew` of softmax.c."""
+
+    _fields_ = (("parallel", _pointer), ("number", _pointer), ("threads", _whole))
+
+
 @lru_cache(maxsize=1)
 def kernel() -> ctypes.CDLL | None:
     """The compiled kernels, or `None` where they cannot be had."""
@@ -89,6 +107,8 @@ def kernel() -> ctypes.CDLL | None:
     library.observe.restype = ctypes.c_int
     library.count.argtypes = [_pointer, _pointer, _whole, _pointer]
     library.count.restype = None
+    library.attend.argtypes = [_pointer, _pointer]
+    library.attend.restype = None
     return library
 
 
@@ -114,15 +134,15 @@ def _address(function: Any) -> int:
 
 def _compiled(compiler: str) -> Path:
     """The library's file; its name tells source, flags and processor, so none is ever stale."""
-    key = hashlib.sha256(SOURCE.read_bytes())
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES))
     key.update(" ".join((compiler, *FLAGS, _processor())).encode())
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    target = folder / "quantization-workbench" / f"moments-{key.hexdigest()[:16]}.so"
+    target = folder / "quantization-workbench" / f"capture-{key.hexdigest()[:16]}.so"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            built = Path(scratch) / "moments.so"
-            command = [compiler, *FLAGS, "-o", str(built), str(SOURCE)]
+            built = Path(scratch) / "capture.so"
+            command = [compiler, *FLAGS, "-o", str(built), *map(str, SOURCES)]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             os.replace(built, target)
     return target

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from analysis.capture.softmax import softmax_chunks
 from analysis.records import LayerRef, Shortcut
 
 Part = slice | None  # channels of the tensor that are meant; None for all
 Observe = Callable[[LayerRef, torch.Tensor, Part], None]
-MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
 
 
 @contextmanager
@@ -75,19 +75,3 @@ def _attach_softmax(modules: dict[str, Any], layer: LayerRef, observe: Observe) 
             seen.clear()
 
     return [modules[f"{layer.module}.to_{t}"].register_forward_hook(partial(keep, t)) for t in "qk"]
-
-
-def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Attention probabilities [N, heads, l, S], a bounded number of query rows l at a time."""
-    heads, length = attention.heads, k.shape[1]
-    q = q.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, L, D]
-    k = k.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, S, D]
-    if attention.norm_q is not None:
-        q = attention.norm_q(q)
-    if attention.norm_k is not None:
-        k = attention.norm_k(k)
-    q, k = q * attention.scale, k.transpose(2, 3)  # [N, heads, L, D], [N, heads, D, S]
-    rows = max(1, MOST_SCORES // (heads * length))
-    # Parts of equal size: as many values are drawn from each.
-    for part in q.tensor_split(-(-q.shape[2] // rows), dim=2):
-        yield torch.matmul(part, k).softmax(dim=-1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.capture import trace
+from analysis.capture import softmax
 from analysis.capture.run import capture, observed_layers
 from analysis.capture.trace import observed
 from analysis.errors import Cancelled, UserError
@@ -112,7 +112,7 @@ def test_softmax_of_many_positions_is_shown_in_parts(sd, monkeypatch):
     whole = shown(sd, [name])
     _, heads, rows, length = whole[0][2].shape
     assert rows == length == 64
-    monkeypatch.setattr(trace, "MOST_SCORES", heads * length * 24)  # 24 query rows at a time
+    monkeypatch.setattr(softmax, "MOST_SCORES", heads * length * 24)  # 24 query rows at a time
     parts = shown(sd, [name])
     assert [x.shape[2] for _, _, x in parts] == [22, 21, 21] * 2
     for i, (_, _, expected) in enumerate(whole):
