@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 from weakref import ref
@@ -23,8 +22,8 @@ OWN = ("q", "k", "v", "softmax")  # taps whose tensors no other layer is given
 class Recorder:
     """Observer of a whole run: give it batches, timesteps and tensors, then ask for statistics.
 
-    The values of a histogram are drawn with replacement by a generator seeded with the layer's
-    name, `drawn / samples` a sample, whatever the batch size. A sample that has no more values
+    The values of a histogram are drawn with replacement, `drawn / samples` a sample, whatever the
+    batch size, and from tensors of one size at the same places. A sample that has no more values
     than that is counted in full.
     """
 
@@ -41,9 +40,9 @@ class Recorder:
         self._pending: list[tuple[str, Observed]] = []
         self._shared: tuple[ref[torch.Tensor], int, Summary | Moments] | None = None
         self._centers: dict[str, float] = {}
-        self._draws: dict[tuple[str, int, int], Array] = {}
-        self._positions: dict[tuple[str, int, int, bool], Array] = {}
-        self._indices: dict[tuple[str, int, int, bool], torch.Tensor] = {}
+        self._draws: dict[int, Array] = {}  # by values in a sample
+        self._positions: dict[tuple[Any, ...], Array] = {}  # by how tensors lie in memory
+        self._indices: dict[tuple[Any, ...], torch.Tensor] = {}
         self._place = Workplace.made(bins)
         self._moments: dict[str, Moments] = {}
         self._sights: dict[tuple[Any, ...], Sight] = {}  # by name, shape, strides and type
@@ -97,14 +96,14 @@ class Recorder:
         if center not in self._moments:
             self._moments[center] = Moments(arranged.shape[1])
         columns = self._columns_of(name, arranged.width(part))
-        drawn = self._drawn(name, arranged, part)
+        drawn = self._drawn(arranged, part)
         return Sight(self._place, arranged, part, drawn, columns, self._moments[center])
 
     def _reduce(self, layer: LayerRef, x: torch.Tensor, part: slice | None, known: Any) -> Summary:
         """By torch's reductions, on the tensor's device."""
         name, arranged = layer.name, Arranged.of(layer, x)
         summary = known or self._centered(_center_key(name), arranged)
-        values = arranged.values(part, self._index(name, arranged, part))
+        values = arranged.values(part, self._index(arranged, part))
         self._pending.append((name, (summary.part(part), values)))
         if self._per_sample is None or not x.is_cuda:
             self._drain()  # nothing to wait for, or too much to hold
@@ -119,27 +118,27 @@ class Recorder:
         self._centers[key] = first.mean if first.finite and first.far_off else 0.0
         return Summary.of(arranged, first.mean) if self._centers[key] else summary
 
-    def _index(self, name: str, arranged: Arranged, part: slice | None) -> torch.Tensor | None:
+    def _index(self, arranged: Arranged, part: slice | None) -> torch.Tensor | None:
         """The same positions on the tensor's device, brought there once a batch."""
-        positions = self._drawn(name, arranged, part)
+        positions = self._drawn(arranged, part)
         if positions is None:
             return None
-        key = (name, arranged.shape[0], arranged.size(part), arranged.planes)
+        key = arranged.places(part)
         if key not in self._indices:
             index = torch.from_numpy(positions.astype(np.int64))
             self._indices[key] = index.to(arranged.x.device)
         return self._indices[key]
 
-    def _drawn(self, name: str, arranged: Arranged, part: slice | None) -> Array | None:
+    def _drawn(self, arranged: Arranged, part: slice | None) -> Array | None:
         """Positions [N, n] in each sample that enter the histogram; `None` for all."""
-        size, samples = arranged.size(part), arranged.shape[0]
+        size = arranged.size(part)
         if self._per_sample is None or self._per_sample >= size:
             return None
-        key = (name, samples, size, arranged.planes)
+        key = arranged.places(part)
         if key not in self._positions:
             # Guidance stacks the batch twice.
-            rows = self._first + np.arange(samples) % self._size
-            positions = arranged.positions(self._draw(name, size)[rows], part)
+            rows = self._first + np.arange(arranged.shape[0]) % self._size
+            positions = arranged.positions(self._draw(size)[rows], part)
             positions.sort(axis=1)  # in the order of memory
             self._positions[key] = positions.astype(np.int32)
         return self._positions[key]
@@ -169,14 +168,13 @@ class Recorder:
             "check the model's weights."
         )
 
-    def _draw(self, name: str, size: int) -> Array:
+    def _draw(self, size: int) -> Array:
         assert self._per_sample is not None
-        key = (name, size, self._per_sample)
-        if key not in self._draws:
-            random = np.random.default_rng([self._seed, zlib.crc32(name.encode()), size])
+        if size not in self._draws:
+            random = np.random.default_rng([self._seed, size])
             shape = (self._samples, self._per_sample)
-            self._draws[key] = random.integers(0, size, shape, dtype=np.int32)
-        return self._draws[key]
+            self._draws[size] = random.integers(0, size, shape, dtype=np.int32)
+        return self._draws[size]
 
 
 def _center_key(name: str) -> str:

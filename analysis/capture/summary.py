@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +78,11 @@ class Arranged:
     def size(self, part: slice | None) -> int:
         """Values a sample in the channels of `part`."""
         return self.shape[2] * self.width(part)
+
+    def places(self, part: slice | None) -> tuple[Any, ...]:
+        """The same for tensors whose draws from `part` lie at the same positions in memory."""
+        meant = (part or slice(None)).indices(self.shape[1])
+        return (self.shape, self.planes, self.channels_last, self.x.device, meant)
 
     def positions(self, draws: Array, part: slice | None) -> Array:
         """Positions in each flattened sample of x for draws [N, n] from the channels in `part`."""
