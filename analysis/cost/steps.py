@@ -43,7 +43,9 @@ class StepCost:
 def probe_steps(begin: Begin, watch: Watch, rows: int, passes: int) -> StepCost:
     """Time two steps of one sample, then two of all `rows` if the run is long enough for that.
 
-    A run that is short, or that may not fit into memory, is known from one sample and two.
+    A short run is known from one sample and half of them, one that may not fit into memory from
+    one and two. From one and two it would be timed too badly: what a sample more takes is then
+    less than the noise of a shared machine.
 
     Args:
         passes: of the run that is to be foretold.
@@ -53,8 +55,8 @@ def probe_steps(begin: Begin, watch: Watch, rows: int, passes: int) -> StepCost:
     if rows > 1:
         free = watch.free()
         fits = free is None or first[1] * rows < MARGIN * free
-        whole = fits and passes >= LONG
-        more = rows if whole else 2
+        enough = rows if passes >= LONG else max(2, rows // 2)
+        more = enough if fits else 2
         measured.append((more, *_timed(begin, watch, more, passes)))
     counts, seconds, extra, peaks = zip(*measured, strict=True)
     return StepCost(counts, seconds, extra, max(peaks))

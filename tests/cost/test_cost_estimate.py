@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 
@@ -64,6 +66,20 @@ def test_what_may_not_fit_is_not_tried_whole(ddpm, watched):
     watched.left = 10**9
     fits = analysis.estimate(ddpm, "sample", Probes(ddpm, watched), steps=30, samples=8, batch=8)
     check_fits(fits, "")
+
+
+def test_a_short_run_is_foretold_well_though_the_machine_is_noisy(ddpm, watched):
+    """Passes of one sample happen to take as long as those of two: no more for more samples."""
+    usual = watched.pass_of
+
+    def noisy(rows):
+        usual(rows)
+        watched.now += 0.25 * (rows == 1)
+
+    watched.pass_of = noisy
+    said = Probes(ddpm, watched).sampling(sampling_spec(ddpm, 20, 16), Counter({16: 20}))
+    assert said.rows == (1, 8)
+    assert said.of({16: 20}) == pytest.approx(20 * (0.5 + 16 * 0.25), rel=0.1)
 
 
 @pytest.mark.parametrize("sampler", ["ndtc", "timestep-uniform", "forward", "gaussian"])
