@@ -48,9 +48,11 @@ print(time.perf_counter() - started)
 def capture_time(model: Any = None) -> dict[str, Any]:
     """Seconds of capture over seconds of plain sampling, in turn, medians of several.
 
-    Of the bundled model on the CPU, or of one that is given. `alone` is the bundled model's own
-    pipeline in a process that has only diffusers: loading a model here also makes the memory
-    allocator keep what is freed, which speeds up both sampling and capturing.
+    Of the bundled model on the CPU, or of one that is given. `in_turn` are ratios of runs whose
+    steps take turns, plain and captured, so that what else the machine does meets both alike.
+    `alone` is the bundled model's own pipeline in a process that has only diffusers: loading a
+    model here also makes the memory allocator keep what is freed, which speeds up both sampling
+    and capturing.
     """
     import torch
 
@@ -62,7 +64,7 @@ def capture_time(model: Any = None) -> dict[str, Any]:
     model = model or analysis.load_model("fashion", "cpu")
     spec = sampling_spec(model, steps=STEPS, samples=SAMPLES)
     capture(model, steps=2, samples=SAMPLES)
-    rounds, alone = [], []
+    rounds, alone, turns = [], [], []
     for _ in range(ROUNDS):
         plain = _seconds(lambda: sample(model, spec))
         drawn = _seconds(lambda: capture(model, steps=STEPS, samples=SAMPLES))
@@ -70,6 +72,7 @@ def capture_time(model: Any = None) -> dict[str, Any]:
         rounds.append((plain, drawn, exact, drawn / plain, exact / plain))
         if bundled:
             alone.append(_alone())
+            turns.append([in_turn(model, spec, exact) for exact in (False, True)])
     plain_s, capture_s, exact_s, ratios, exact_ratios = map(list, zip(*rounds, strict=True))
     found = {
         "steps": STEPS,
@@ -90,7 +93,31 @@ def capture_time(model: Any = None) -> dict[str, Any]:
     if bundled:
         pairs = zip(capture_s, alone, strict=True)
         found |= {"alone_s": median(alone), "ratio_alone": median(c / a for c, a in pairs)}
+        drawn_turns, exact_turns = zip(*turns, strict=True)
+        found |= {"ratio_in_turn": median(drawn_turns), "ratio_exact_in_turn": median(exact_turns)}
     return found
+
+
+def in_turn(model: Any, spec: Any, exact: bool) -> float:
+    """Seconds of a captured run over those of a plain one, their steps in turn, on the CPU."""
+    from analysis.capture.recorder import Recorder, finished
+    from analysis.capture.run import DEFAULT_BINS, DRAWN, observed_layers
+    from analysis.capture.trace import observed
+    from analysis.models.trajectory import trajectory, visited_timesteps
+
+    layers, drawn = observed_layers(model, None), None if exact else DRAWN
+    timesteps = visited_timesteps(model, spec)
+    plain, watched = trajectory(model, spec), trajectory(model, spec)
+    recorder = Recorder(timesteps, spec.samples, spec.seed, DEFAULT_BINS, drawn)
+    recorder.begin_batch(0, spec.samples)
+    hooks = (layers, model.shortcuts, recorder.observe, recorder.begin_pass)
+    plain_s = capture_s = 0.0
+    for _ in timesteps:
+        plain_s += _seconds(lambda: next(plain))
+        with observed(model.denoiser, *hooks):
+            capture_s += _seconds(lambda: (next(watched), recorder.flush()))
+    capture_s += _seconds(lambda: finished(recorder, layers))
+    return capture_s / plain_s
 
 
 def capture_memory() -> dict[str, Any]:
