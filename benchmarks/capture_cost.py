@@ -9,7 +9,7 @@ import time
 from statistics import median
 from typing import Any
 
-STEPS, SAMPLES, ROUNDS = 50, 16, 5
+STEPS, SAMPLES, ROUNDS = 50, 16, 3
 FEW, MANY = 16, 1024  # samples whose peaks are held against each other
 
 PROBE = """
