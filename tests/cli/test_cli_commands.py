@@ -150,11 +150,10 @@ def test_compare_of_what_is_equal_has_null_for_infinity(said, folders, tmp_path)
         *("quantize", "--model", folders("ddpm"), "--plan", "W32A32", "--set", "edge_bits=32"),
         *("--out", tmp_path / "same"),
     )
-    told = said("compare", "--quantized", tmp_path / "same", "--samples", 1, "--steps", 2)
-    if told["psnr_db"] is None:
-        assert told["divergence"] == [0.0, 0.0]
-    else:  # some processors multiply a float layer otherwise when it stands in a quantized model
-        assert told["psnr_db"] > 120
+    # Of a single row some processors' sums depend on where in memory a weight's copy lies.
+    told = said("compare", "--quantized", tmp_path / "same", "--samples", 2, "--steps", 2)
+    assert told["psnr_db"] is None
+    assert told["divergence"] == [0.0, 0.0]
 
 
 def test_export(said, ddpm, runs, tmp_path):
