@@ -10,14 +10,13 @@ import torch
 from analysis.capture.columns import LayerColumns
 from analysis.capture.native import (
     BROKEN,
-    MOST_THREADS,
     OUTSIDE,
     TABLES,
     CMoments,
     CTeam,
     CView,
+    crew,
     kernel,
-    openmp,
 )
 from analysis.capture.summary import FAR, Arranged
 from analysis.records import Array
@@ -41,9 +40,7 @@ class Workplace:
 
     def __init__(self, library: ctypes.CDLL, bins: int) -> None:
         self.observe, self.count = library.observe, library.count
-        found = openmp()
-        threads = min(torch.get_num_threads(), MOST_THREADS) if found else 1
-        parallel, number = found or (None, None)
+        parallel, number, threads = crew()
         self._tables = np.zeros((threads, TABLES, bins), dtype=np.uint32)
         self._parts: tuple[Array, ...] = ()
         self._team = CTeam(

@@ -128,6 +128,14 @@ def openmp() -> tuple[int, int] | None:
     return None
 
 
+def crew() -> tuple[int | None, int | None, int]:
+    """`openmp()` and how many threads to ask of it; one where there is none."""
+    found = openmp()
+    if found is None:
+        return None, None, 1
+    return *found, min(torch.get_num_threads(), MOST_THREADS)
+
+
 def _address(function: Any) -> int:
     return int(ctypes.cast(function, _pointer).value or 0)
 

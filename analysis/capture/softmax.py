@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from analysis.capture.native import MOST_THREADS, CAttention, CCrew, kernel, openmp
+from analysis.capture.native import CAttention, CCrew, crew, kernel
 
 MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
 SMALL = 2**14  # values of one head's keys that stay at hand; more are torch's to multiply
@@ -36,8 +36,7 @@ def probabilities(q: torch.Tensor, k: torch.Tensor, scale: float) -> torch.Tenso
     if library is None or k[0, 0].numel() > SMALL or not (_plain(q) and _plain(k)):
         return torch.matmul(q * scale, k.transpose(2, 3)).softmax(dim=-1)
     (samples, heads, rows, depth), length = q.shape, k.shape[2]
-    parallel, number = openmp() or (None, None)
-    threads = min(torch.get_num_threads(), MOST_THREADS) if parallel else 1
+    parallel, number, threads = crew()
     padded = -(-length // _WIDE) * _WIDE
     out = q.new_empty(samples, heads, rows, length)
     room = q.new_empty(threads, depth + 1 + _ROWS, padded)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.capture import direct
+from analysis.capture import direct, native
 from analysis.capture.native import kernel, openmp
 from analysis.capture.run import capture
 from analysis.records import LayerRef, LayerStats
@@ -148,7 +148,7 @@ def test_no_bit_depends_on_the_number_of_threads(record, monkeypatch, layout, pa
             found.append(as_bytes(record([x, -x], [3, 2], layer, drawn, part=part)))
     finally:
         torch.set_num_threads(before)
-    monkeypatch.setattr(direct, "openmp", lambda: None)
+    monkeypatch.setattr(native, "openmp", lambda: None)
     found.append(as_bytes(record([x, -x], [3, 2], layer, drawn, part=part)))
     assert all(one == found[0] for one in found[1:])
 
