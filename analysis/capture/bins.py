@@ -31,22 +31,23 @@ class DyadicBins:
         self.exponent: int | None = None  # None until the first value is seen
         self.start = 0  # position of the first edge, in bin widths
         self.reach: tuple[float, float] = (math.inf, -math.inf)  # of all bins
+        self._seen: tuple[float, float] = (math.inf, -math.inf)
 
     def cover(self, low: float, high: float, rows: int | None = None) -> None:
-        """Widen the bins by doubling until [low, high] lies inside them.
+        """Widen the bins until they hold [low, high] and all that was told before.
 
         Args:
             rows: steps from the first on that may hold counts; `None` for all.
         """
+        self._seen = low, high = min(self._seen[0], low), max(self._seen[1], high)
         if self.reach[0] <= low and high < self.reach[1]:
             return
         bins = self.counts.shape[1]
         if self.exponent is None:
             self.exponent = _fitting_exponent(low, high, bins)
-            first, last = _cells(low, high, self.exponent)
-            self.start = first - (bins - (last - first + 1)) // 2
+            self.start = _middle(low, high, self.exponent, bins)
         else:
-            self._widen(low, high, rows)
+            self._widen(low, high, self.counts[:rows])
         edges = self.start, self.start + bins
         self.reach = math.ldexp(edges[0], self.exponent), math.ldexp(edges[1], self.exponent)
 
@@ -68,24 +69,14 @@ class DyadicBins:
         edges = np.ldexp(np.arange(self.start, self.start + bins + 1, dtype=np.float64), exponent)
         return Histogram(self.counts.astype(np.min_scalar_type(int(self.counts.max()))), edges)
 
-    def _widen(self, low: float, high: float, rows: int | None) -> None:
-        """Double until the new range and all bins in use fit in, then slide if that takes it."""
+    def _widen(self, low: float, high: float, counts: Array) -> None:
+        """Double until the range fits with room to spare, then slide it to the middle."""
         assert self.exponent is not None
-        bins, counts = self.counts.shape[1], self.counts[:rows]
-        used = np.flatnonzero(counts.any(axis=0))
-        ends = (int(used[0]), int(used[-1])) if used.size else None
-        while True:
-            first, last = _cells(low, high, self.exponent)
-            if self.start <= first and last < self.start + bins:
-                return
-            if ends:
-                first, last = min(first, self.start + ends[0]), max(last, self.start + ends[1])
-            if last - first + 1 <= bins:
-                self._move(counts, first - (bins - (last - first + 1)) // 2)
-                return
-            if ends:
-                ends = (ends[0] + (self.start & 1)) >> 1, (ends[1] + (self.start & 1)) >> 1
+        bins = self.counts.shape[1]
+        exponent = max(self.exponent, _fitting_exponent(low, high, bins))
+        while self.exponent < exponent:
             self._double(counts)
+        self._move(counts, _middle(low, high, exponent, bins))
 
     def _move(self, counts: Array, start: int) -> None:
         bins = counts.shape[1]
@@ -110,12 +101,18 @@ def _cells(low: float, high: float, exponent: int) -> tuple[int, int]:
     return math.floor(math.ldexp(low, -exponent)), math.floor(math.ldexp(high, -exponent))
 
 
+def _middle(low: float, high: float, exponent: int, bins: int) -> int:
+    """Where bins begin that leave as much free below as above."""
+    first, last = _cells(low, high, exponent)
+    return first - (bins - (last - first + 1)) // 2
+
+
 def _fitting_exponent(low: float, high: float, bins: int) -> int:
     """The narrowest bins that hold [low, high] with an eighth of them to spare."""
     span = max(high - low, max(abs(low), abs(high)) * 2.0**-20)
     exponent = SMALLEST_EXPONENT
     if span > 0:
-        exponent = max(exponent, math.frexp(span / (bins * 7 / 8))[1] - 1)
+        exponent = max(exponent, math.frexp(span / (bins * 7 / 8))[1])
     while _cells(low, high, exponent)[1] - _cells(low, high, exponent)[0] + 1 > bins:
         exponent += 1
     return exponent

@@ -31,6 +31,8 @@ class LayerColumns:
             channels=channels,
             bins=bins,
             counts=self.bins.counts.ctypes.data,
+            least=math.inf,
+            greatest=-math.inf,
         )
         self._tell_bins()
 

@@ -35,7 +35,7 @@ typedef struct {
   int64_t channels, bins;
   double inverse, start;        /* a value v lies in bin floor(v * inverse) - start */
   double reach_low, reach_high; /* what the bins cover */
-  double least, greatest;       /* of the tensor last seen, for who widens the bins */
+  double least, greatest;       /* of all tensors, for who widens the bins */
 } Columns;
 
 /* A tensor as a layer sees it: which of its values are meant, and where they go. */
@@ -328,8 +328,8 @@ static void merge(const View *v, const Moments *m, Row row, int64_t step) {
     least = lo < least ? lo : least;
     greatest = hi > greatest ? hi : greatest;
   }
-  to->least = least;
-  to->greatest = greatest;
+  to->least = least < to->least ? least : to->least;
+  to->greatest = greatest > to->greatest ? greatest : to->greatest;
 }
 
 /* Takes x into the columns of a layer. `known` are moments of the same x, NULL if not yet found.

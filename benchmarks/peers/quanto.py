@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
 
 from benchmarks.peers.peer import Bits, Peer, Records, Run, UnsupportedError, plain
 
@@ -44,3 +47,26 @@ class Quanto(Peer):
 
         freeze(prepared)
         return prepared
+
+
+class QuantoMax(Quanto):
+    """Shows what quanto's running mean costs where ranges move with the timestep."""
+
+    name = "quanto-max"
+    records = Records(False, False, False, "the largest magnitude of inputs and outputs")
+    setting = "as quanto, but the largest magnitude kept where it has a running mean"
+    caveat = (
+        f"the largest magnitude is this benchmark's change to it; for the rest, {Quanto.caveat}"
+    )
+    same_collecting = True
+
+    def collect(self, prepared: nn.Module, run: Run) -> None:
+        from optimum.quanto import calibrate
+
+        with patch.object(calibrate, "_updated_scale", _larger):
+            super().collect(prepared, run)
+
+
+def _larger(scale: Tensor, new_scale: Tensor, momentum: float) -> Tensor:
+    """In place of a mean; a scale of 1 is one that has seen nothing yet, as in quanto itself."""
+    return new_scale if torch.all(scale == 1) else torch.maximum(scale, new_scale)

@@ -7,7 +7,7 @@ from benchmarks.peers.modelopt import ModelOpt
 from benchmarks.peers.nncf import Nncf
 from benchmarks.peers.ours import Ours, OursByDefault, OursSplit
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.quanto import Quanto
+from benchmarks.peers.quanto import Quanto, QuantoMax
 from benchmarks.peers.torch_ao import TorchAoHistogram, TorchAoMinMax
 from benchmarks.peers.torchao import TorchAo
 
@@ -21,6 +21,7 @@ PEERS: tuple[Peer, ...] = (
     AimetEnhanced(),
     ModelOpt(),
     Quanto(),
+    QuantoMax(),
     TorchAo(),
     Nncf(),
 )
