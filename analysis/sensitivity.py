@@ -15,7 +15,7 @@ import torch
 
 from analysis.budget import CANCELLED, WHOLE, Clock, check_budget
 from analysis.callable_module import make_callable
-from analysis.errors import Cancelled, UserError
+from analysis.errors import Cancelled, UserError, check_whole
 from analysis.expected_error import expected_db
 from analysis.metrics.image import psnr
 from analysis.metrics.sqnr import sqnr_db
@@ -157,8 +157,7 @@ def most_sensitive(found: Sensitivity, count: int, bits: int = 8) -> dict[str, s
 
 def raised(found: Sensitivity, count: int, bits: int = 8) -> dict[str, str]:
     """As `most_sensitive`, by the layers' names."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise UserError(f"The number of layers must be a whole number of 1 or more; got {count!r}.")
+    check_whole("The number of layers", count)
     if not found.ranking:
         raise UserError("No layer was measured; allow more seconds.")
     coarse = [row for row in found.ranking if _coarser(row, bits)]
@@ -177,9 +176,8 @@ def _raised(row: LayerSensitivity, bits: int) -> str:
 
 
 def _check(moments: int, finalists: int, budget: float | None) -> None:
-    for name, value, least in (("moments", moments, 1), ("finalists", finalists, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(f"{name} must be a whole number of {least} or more; got {value!r}.")
+    check_whole("moments", moments)
+    check_whole("finalists", finalists, 0)
     check_budget(budget)
 
 

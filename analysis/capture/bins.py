@@ -10,23 +10,18 @@ import math
 
 import numpy as np
 
-from analysis.errors import UserError
+from analysis.errors import check_whole
 from analysis.records import Array, Histogram
 
+FEWEST = 4  # bins that can still double
 SMALLEST_EXPONENT = -60  # a bin of 1e-18: narrower spans count as one value
-
-
-def check_bins(bins: int) -> None:
-    """`UserError` for a number of bins that cannot double."""
-    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 4:
-        raise UserError(f"bins must be a whole number of 4 or more; got {bins}.")
 
 
 class DyadicBins:
     """Counts [T, B] of T steps over B shared bins of width 2**exponent."""
 
     def __init__(self, steps: int, bins: int = 512) -> None:
-        check_bins(bins)
+        check_whole("bins", bins, FEWEST)
         self.counts = np.zeros((steps, bins), dtype=np.uint32)
         self.exponent: int | None = None  # None until the first value is seen
         self.start = 0  # position of the first edge, in bin widths

@@ -9,11 +9,11 @@ from weakref import ref
 import numpy as np
 import torch
 
-from analysis.capture.bins import check_bins
+from analysis.capture.bins import FEWEST
 from analysis.capture.columns import LayerColumns
 from analysis.capture.direct import Moments, Sight, Workplace
 from analysis.capture.summary import Arranged, HostSummary, Observed, Summary, to_host
-from analysis.errors import UserError
+from analysis.errors import UserError, check_whole
 from analysis.records import Array, LayerRef, LayerStats
 
 OWN = ("q", "k", "v", "softmax")  # taps whose tensors no other layer is given
@@ -30,7 +30,7 @@ class Recorder:
     def __init__(
         self, timesteps: Array, samples: int, seed: int, bins: int, drawn: int | None
     ) -> None:
-        check_bins(bins)
+        check_whole("bins", bins, FEWEST)
         self.timesteps = np.asarray(timesteps)
         self.columns: dict[str, LayerColumns] = {}
         self._samples, self._seed, self._bins = samples, seed, bins

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.calibration.run import calibrate
 from analysis.calibration.samplers import SAMPLERS
-from analysis.errors import UserError
+from analysis.errors import check_whole
 from analysis.lab.draw import Sampling
 from analysis.lab.effect import HeldOut, check_rounds_activations, effect_of
 from analysis.lab.parts import in_parts
@@ -56,8 +56,7 @@ def stability(
         UserError: for fewer than two repeats, and as `calibrate` and `effect_of`.
         Cancelled: when `should_stop` says so.
     """
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 2:
-        raise UserError(f"repeats must be a whole number of 2 or more; got {repeats}.")
+    check_whole("repeats", repeats, 2)
     check_rounds_activations(model, plan)
     if "shared_runs" in SAMPLERS.get(sampler).__dataclass_fields__:
         options = {"shared_runs": True, **options}

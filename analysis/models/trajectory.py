@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.errors import UserError
+from analysis.errors import UserError, check_whole
 from analysis.models.conditioning import Conditioning, condition
 from analysis.models.handle import ModelHandle
 from analysis.models.schedulers import make_scheduler, scheduler_name, step_arguments
@@ -34,8 +34,7 @@ class Step:
 
 def sample_generators(seed: int, first: int, count: int) -> list[torch.Generator]:
     """One random generator a sample, so that a sample does not depend on its batch."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"seed must be a whole number of 0 or more; got {seed}.")
+    check_whole("seed", seed, 0)
     seeds = [
         int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
         for index in range(first, first + count)
@@ -59,8 +58,7 @@ def sampling_spec(
     guidance_scale: float | None = None,
 ) -> SamplingSpec:
     """Check the arguments of a sampling run and name its scheduler."""
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise UserError(f"samples must be a whole number of 1 or more; got {samples}.")
+    check_whole("samples", samples)
     if guidance_scale is not None and not math.isfinite(guidance_scale):
         raise UserError(f"guidance_scale must be a finite number; got {guidance_scale}.")
     sample_generators(seed, 0, 1)
@@ -119,8 +117,7 @@ def predict(
 
 def batches(samples: int, batch: int) -> Iterator[tuple[int, int]]:
     """(first, count) of every batch of a run."""
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UserError(f"batch must be a whole number of 1 or more; got {batch}.")
+    check_whole("batch", batch)
     for first in range(0, samples, batch):
         yield first, min(batch, samples - first)
 

@@ -245,14 +245,14 @@ def test_sampling_stops_when_asked(ddpm):
 def test_a_number_of_samples_that_is_none_is_refused(ddpm, samples):
     with pytest.raises(UserError) as refused:
         sampling_spec(ddpm, 3, samples)
-    assert str(refused.value) == (f"samples must be a whole number of 1 or more; got {samples}.")
+    assert str(refused.value) == (f"samples must be a whole number of 1 or more; got {samples!r}.")
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, False, "0", None])
 def test_a_seed_that_is_none_is_refused(ddpm, seed):
     with pytest.raises(UserError) as refused:
         sampling_spec(ddpm, 3, 1, seed)
-    assert str(refused.value) == f"seed must be a whole number of 0 or more; got {seed}."
+    assert str(refused.value) == f"seed must be a whole number of 0 or more; got {seed!r}."
 
 
 @pytest.mark.parametrize("guidance", [float("nan"), float("inf"), -float("inf")])

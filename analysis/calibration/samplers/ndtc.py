@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.calibration.samplers.own import OwnRunSampler
 from analysis.calibration.samplers.sampler import SAMPLERS, make_sampler, setting
-from analysis.errors import UserError
+from analysis.errors import check_whole
 from analysis.records import Array
 
 MODES = ("clamped", "truncated")
@@ -59,7 +59,6 @@ def ndtc_timesteps(
     Raises:
         UserError: for a size or a number of steps below 1, and for options out of range.
     """
-    if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
-        raise UserError(f"num_steps must be a whole number of 1 or more; got {num_steps}.")
+    check_whole("num_steps", num_steps)
     sampler = make_sampler("ndtc", {"mean": mean, "std": std, "mode": mode})
     return num_steps - 1 - sampler.steps(num_steps, size, seed=seed)
