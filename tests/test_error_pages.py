@@ -14,13 +14,18 @@ GAP = "…"
 
 
 def sentences(source: str) -> list[str]:
-    """What every `UserError(...)` of a file says, with `…` for what changes."""
-    return [
-        text
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "UserError" and node.args
-        for text in [words(node.args[0])]
-    ]
+    """What every `UserError(...)` and `check_whole(...)` of a file says, `…` for what changes."""
+    return [text for node in ast.walk(ast.parse(source)) if (text := said(node)) is not None]
+
+
+def said(node: ast.AST) -> str | None:
+    name = getattr(node.func, "id", "") if isinstance(node, ast.Call) and node.args else ""
+    if name == "UserError":
+        return words(node.args[0])
+    if name == "check_whole" and len(node.args) < 4:  # the page's own has four
+        what, least = words(node.args[0]), words(node.args[2]) if len(node.args) > 2 else "1"
+        return f"{what} must be a whole number of {least} or more; got {GAP}."
+    return None
 
 
 def words(node: ast.expr) -> str:
@@ -90,6 +95,11 @@ def test_every_quoted_sentence_is_raised_somewhere(page):
 def test_these_checks_can_fail():
     source = 'raise UserError(f"no {x} here; take " "another.")\nraise ValueError("other")\n'
     assert sentences(source) == ["no … here; take another."]
+    checks = 'check_whole("steps", n)\ncheck_whole("bins", n, LEAST)\n'
+    assert sentences(checks) == [
+        "steps must be a whole number of 1 or more; got ….",
+        "bins must be a whole number of … or more; got ….",
+    ]
     assert says("no … here; take another.", "no … here; take another.")
     assert not says("no … there; take another.", "no … here; take another.")
     assert not says("…", "anything")
