@@ -18,6 +18,7 @@ from analysis.capture.native import (
     crew,
     kernel,
 )
+from analysis.capture.softmax import Scores
 from analysis.capture.summary import FAR, Arranged
 from analysis.records import Array
 
@@ -42,25 +43,28 @@ class Workplace:
         self.observe, self.count = library.observe, library.count
         parallel, number, threads = crew()
         self._tables = np.zeros((threads, TABLES, bins), dtype=np.uint32)
-        self._parts: tuple[Array, ...] = ()
         self._team = CTeam(
             parallel=parallel, number=number, threads=threads, tables=self._tables.ctypes.data
         )
         self.team = ctypes.addressof(self._team)
-        self._room = 0
-        self._picked = np.empty(0, dtype=np.float32)
+        self._room: dict[str, Array] = {}
 
-    def make_room(self, parts: int, drawn: int) -> None:
-        """For extremes and sums of so many channels of single samples, and for drawn values."""
-        if drawn > self._picked.size:
-            self._picked = np.empty(drawn, dtype=np.float32)
-            self._team.picked = self._picked.ctypes.data
-        if parts <= self._room:
-            return
-        self._room = parts
-        self._parts = tuple(np.empty(parts, dtype=kind) for kind in ("f4", "f4", "f8", "f8"))
-        for name, part in zip(("low", "high", "sum", "square"), self._parts, strict=True):
-            setattr(self._team, name, part.ctypes.data)
+    def make_room(self, samples: int, channels: int, drawn: int, scores: int = 0) -> None:
+        """For extremes and sums of channels, for drawn values, and for one thread's scores."""
+        team, threads = self._team, self._team.threads
+        wanted = {
+            "low": threads * channels,
+            "high": threads * channels,
+            "sum": samples * channels,
+            "square": samples * channels,
+            "picked": drawn,
+            "room": threads * scores,
+        }
+        for name, size in wanted.items():
+            if name not in self._room or size > self._room[name].size:
+                self._room[name] = np.empty(size, dtype=np.float32)
+                setattr(team, name, self._room[name].ctypes.data)
+        team.span = max(team.span, scores)
 
     @classmethod
     def made(cls, bins: int) -> Workplace | None:
@@ -100,17 +104,47 @@ class Sight:
             moments=moments.address,
         )
         self._address = ctypes.addressof(self._view)
-        place.make_room(samples * channels, 0 if positions is None else positions.size)
+        place.make_room(samples, channels, 0 if positions is None else positions.size)
 
     def take(self, x: torch.Tensor, known: Moments | None, step: int) -> bool:
         """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""
         if self._copied:
             x = Arranged(x, self._channels_last).x
-        place, address = self._place, x.data_ptr()
-        found = None if known is None else known.address
-        answer = place.observe(self._address, found, address, step, place.team)
+        return self._answer(None if known is None else known.address, x.data_ptr(), step)
+
+    def _answer(self, known: int | None, address: int | None, step: int) -> bool:
+        place = self._place
+        answer = place.observe(self._address, known, address, step, place.team)
         if answer == OUTSIDE:
             told = self._columns.native
             self._columns.cover(told.least, told.greatest)
             place.count(self._address, address, step, place.team)
         return answer != BROKEN
+
+
+class ScoresSight(Sight):
+    """The same of attention probabilities, drawn from without being stored."""
+
+    def __init__(
+        self,
+        place: Workplace,
+        scores: Scores,
+        positions: Array,
+        columns: LayerColumns,
+        moments: Moments,
+    ) -> None:
+        super().__init__(place, as_stored(scores), None, positions, columns, moments)
+        self._attention = scores.native()
+        self._view.attention = ctypes.addressof(self._attention)
+        samples, heads, _, _ = scores.shape
+        place.make_room(samples, heads, positions.size, scores.room())
+
+    def take_scores(self, scores: Scores, step: int) -> bool:
+        """Take them in, unless one is NaN or infinity."""
+        self._attention.q, self._attention.k = scores.q.data_ptr(), scores.k.data_ptr()
+        return self._answer(None, None, step)
+
+
+def as_stored(scores: Scores) -> Arranged:
+    """How probabilities would lie in memory."""
+    return Arranged(torch.empty(scores.shape, device="meta"), channels_last=False)

@@ -4,16 +4,19 @@
    capturing waits for. Sums are taken about a center, in float over one sample's channel and in
    double beyond. The threads are those that torch has waiting; no result depends on their number. */
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "softmax.h"
+
 enum { BROKEN = 1, OUTSIDE = 2 };  /* what observe() answers: no numbers; wider bins are needed */
 enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they count in turn */
 enum { MOST = 256 };               /* threads */
 enum { ALONE = 1 << 13 };          /* fewer values are not worth a second thread */
-enum { LINE = 16, AHEAD = 8 * LINE };
+enum { LINE = 16, AHEAD = 32 * LINE }; /* how far on a plane is asked for */
 enum { NEAR = 1 << 12 };           /* values just looked at, which the processor still has at hand */
 enum { FETCH = 8 };                /* times as long takes a value out of the row */
 
@@ -46,6 +49,7 @@ typedef struct {
   const int32_t *positions; /* [N, drawn] in the sample, rising; NULL: all are counted */
   Columns *columns;
   Moments *moments;
+  const Attention *attention; /* planes are its probabilities [N, H, L * S]; NULL: they are stored */
 } View;
 
 /* GOMP_parallel and omp_get_thread_num of the very OpenMP library that torch uses: a second team
@@ -54,38 +58,40 @@ typedef struct {
   void (*parallel)(void (*)(void *), void *, unsigned, unsigned); /* NULL: there is none */
   int (*number)(void);
   int64_t threads;
-  float *low, *high;    /* of each sample's channel, [N, C]: */
-  double *sum, *square; /* added up in one order, whoever found them */
-  uint32_t *tables;     /* [threads, TABLES, B], empty between calls */
-  float *picked;        /* [N, drawn] */
+  float *low, *high;   /* of a share's channels, [threads, C] */
+  float *sum, *square; /* of each sample's channel, [N, C]: added up in one order, whoever found them */
+  uint32_t *tables;    /* [threads, TABLES, B], empty between calls */
+  float *picked;       /* [N, drawn] */
+  float *room;         /* [threads, span], of attention */
+  int64_t span;
 } Team;
 
 typedef struct Work {
-  void (*piece)(const struct Work *, int64_t, int64_t, uint32_t *);
+  void (*piece)(const struct Work *, int64_t first, int64_t last, int64_t share);
   const View *view;
   const float *x;
   const Team *team;
   int64_t units;    /* to be shared out evenly, and in the order of memory: */
   char taken[MOST]; /* torch does so too, and what a core has written it still holds */
+  float *out;       /* of attend() */
 } Work;
 
 static void toil(void *shared) {
   Work *work = shared;
   int64_t threads = work->team->threads;
   int64_t number = work->team->number();
-  uint32_t *tables = work->team->tables + number * TABLES * work->view->columns->bins;
   for (int64_t k = 0; k < threads; ++k) { /* its own share, then what nobody else has begun */
     int64_t i = (number + k) % threads;
     if (!__atomic_exchange_n(&work->taken[i], 1, __ATOMIC_RELAXED))
-      work->piece(work, work->units * i / threads, work->units * (i + 1) / threads, tables);
+      work->piece(work, work->units * i / threads, work->units * (i + 1) / threads, i);
   }
 }
 
-/* Returns how many threads there were. They are as many as torch has, or libgomp would end some. */
+/* Returns how many shares there were. Threads are as many as torch has, or libgomp would end some. */
 static int64_t run(Work *work, int64_t values) {
   int64_t threads = work->team->threads;
   if (threads < 2 || values < ALONE) {
-    work->piece(work, 0, work->units, work->team->tables);
+    work->piece(work, 0, work->units, 0);
     return 1;
   }
   work->team->parallel(toil, work, (unsigned)threads, 0);
@@ -118,73 +124,188 @@ static int64_t pick(const Work *work, int64_t n, int64_t next, int64_t end) {
   return next;
 }
 
-/* A sample's channel lies in one piece. */
-static void moments_plane(const Work *work, int64_t i) {
-  const Team *t = work->team;
-  int64_t size = work->view->size;
-  float center = (float)work->view->moments->center;
-  const float *x = work->x + i * size;
-  float lo = x[0], hi = x[0], s = 0, q = 0;
-  /* The processor reads ahead to the end of a page only, and often that is where a plane ends. */
-  for (int64_t j = 0; j < AHEAD; j += LINE) __builtin_prefetch(x + size + j);
-  for (int64_t j = 0; j < size; ++j) {
-    float value = x[j], d = value - center;
-    lo = value < lo ? value : lo;
-    hi = value > hi ? value : hi;
-    s += d;
-    q += d * d;
-  }
-  t->low[i] = lo, t->high[i] = hi, t->sum[i] = s, t->square[i] = q;
+/* What is known of some values so far, lane by lane; a lane's sums do not depend on the processor. */
+typedef struct {
+  Floats low, high, sum, square;
+} Lanes;
+
+static inline Lanes lanes_of(float first) {
+  Floats value = (Floats){0} + first;
+  return (Lanes){value, value, {0}, {0}};
 }
 
-static void moments_planes(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+static inline void take(Lanes *l, Floats value, float center) {
+  Floats d = value - center;
+  l->low = lesser(value, l->low);
+  l->high = greater(value, l->high);
+  l->sum += d;
+  l->square += d * d;
+}
+
+/* Two sets of lanes: each waits for its own last sum only. */
+static inline Lanes joined(Lanes a, Lanes b) {
+  return (Lanes){lesser(a.low, b.low), greater(a.high, b.high), a.sum + b.sum, a.square + b.square};
+}
+
+/* Where a share keeps the extremes of its channels, before it has seen any. */
+static float *begin(float *table, const Work *work, int64_t share, float none) {
+  int64_t channels = work->view->channels;
+  for (int64_t c = 0; c < channels; ++c) table[share * channels + c] = none;
+  return table + share * channels;
+}
+
+/* Inlined: four registers of numbers would go through memory. */
+static inline __attribute__((always_inline)) void put(const Work *work, int64_t plane, Lanes l,
+                                                      float *low, float *high) {
+  float lo = least(l.low), hi = greatest(l.high);
+  *low = lo < *low ? lo : *low;
+  *high = hi > *high ? hi : *high;
+  work->team->sum[plane] = total(l.sum), work->team->square[plane] = total(l.square);
+}
+
+/* A sample's channel lies in one piece. */
+static void moments_plane(const Work *work, int64_t i, float *low, float *high) {
+  int64_t size = work->view->size, j = 0;
+  float center = (float)work->view->moments->center;
+  const float *x = work->x + i * size;
+  Lanes a = lanes_of(x[0]), b = a;
+  for (; j + 2 * WIDE <= size; j += 2 * WIDE) {
+    /* The processor reads ahead by itself, but not far enough, and not beyond a page. */
+    __builtin_prefetch(x + j + AHEAD);
+    __builtin_prefetch(x + j + AHEAD + LINE);
+    take(&a, *(const Floats *)(x + j), center);
+    take(&b, *(const Floats *)(x + j + WIDE), center);
+  }
+  if (j + WIDE <= size) take(&a, *(const Floats *)(x + j), center), j += WIDE;
+  Floats rest = (Floats){0} + center; /* adds nothing to a sum */
+  for (int64_t k = j; k < size; ++k) rest[k - j] = x[k];
+  if (j < size) {
+    Floats edge = b.low;
+    for (int64_t k = j; k < size; ++k) edge[k - j] = x[k];
+    b.low = lesser(edge, b.low), b.high = greater(edge, b.high);
+    b.sum += rest - center, b.square += (rest - center) * (rest - center);
+  }
+  put(work, i, joined(a, b), low, high);
+}
+
+static void moments_planes(const Work *work, int64_t first, int64_t last, int64_t share) {
   int64_t channels = work->view->channels, size = work->view->size;
   int64_t some = size < NEAR ? NEAR / size : 1, next = 0;
+  float *low = begin(work->team->low, work, share, FLT_MAX);
+  float *high = begin(work->team->high, work, share, -FLT_MAX);
   for (int64_t i = first, end; i < last; i = end) {
     int64_t n = i / channels, start = n * channels;
     if (i == first || i == start) next = first_drawn(work, n, (i - start) * size);
     end = i + some < start + channels ? i + some : start + channels;
     end = end < last ? end : last;
-    for (int64_t plane = i; plane < end; ++plane) moments_plane(work, plane);
+    for (int64_t plane = i; plane < end; ++plane)
+      moments_plane(work, plane, low + plane - start, high + plane - start);
     next = pick(work, n, next, (end - start) * size);
   }
 }
 
-/* Some neighbouring channels of some rows, added to what is known of them. */
-static void moments_lanes(const float *restrict x, int64_t rows, int64_t channels, float center,
-                          int64_t lanes, float *restrict lo, float *restrict hi,
-                          double *restrict sum, double *restrict square) {
-  float s[BLOCK], q[BLOCK];
-  for (int64_t c = 0; c < lanes; ++c) s[c] = q[c] = 0;
+/* Some rows of a head's probabilities; those beyond the last one count for nothing. */
+static void take_turned(Lanes *l, const Attention *a, const float *shares, int64_t left,
+                        float center) {
+  Floats live[2];
+  for (int i = 0; i < ROWS; ++i) live[i / WIDE][i % WIDE] = i < left;
+  for (int64_t s = 0; s < a->length; ++s)
+    for (int p = 0; p < 2; ++p) {
+      Floats value = *(const Floats *)(shares + s * ROWS + p * WIDE);
+      Floats d = (value - center) * live[p];
+      l[p].low = lesser(value, l[p].low);
+      l[p].high = greater(value, l[p].high);
+      l[p].sum += d;
+      l[p].square += d * d;
+    }
+}
+
+/* As pick(), of the rows from `row` on, which are at hand. */
+static int64_t pick_turned(const Work *work, int64_t head, int64_t row, const float *shares,
+                           int64_t next) {
+  const View *v = work->view;
+  const Attention *a = v->attention;
+  int64_t n = head / v->channels, last = row + ROWS < a->rows ? row + ROWS : a->rows;
+  int64_t plane = head % v->channels * v->size, begin = plane + row * a->length;
+  const int32_t *drawn = v->positions + n * v->drawn;
+  float *picked = work->team->picked + n * v->drawn;
+  for (; next < v->drawn && drawn[next] < plane + last * a->length; ++next) {
+    int64_t at = drawn[next] - begin;
+    picked[next] = shares[at % a->length * ROWS + at / a->length];
+  }
+  return next;
+}
+
+/* Attention, head by head: its probabilities are never stored. */
+static void moments_heads(const Work *work, int64_t first, int64_t last, int64_t share) {
+  const View *v = work->view;
+  const Attention *a = v->attention;
+  float center = (float)v->moments->center, *room = work->team->room + share * work->team->span;
+  float *low = begin(work->team->low, work, share, FLT_MAX);
+  float *high = begin(work->team->high, work, share, -FLT_MAX);
+  for (int64_t head = first; head < last; ++head) {
+    int64_t h = head % v->channels, next = first_drawn(work, head / v->channels, h * v->size);
+    Lanes l[2];
+    for (int64_t row = 0; row < a->rows; row += ROWS) {
+      shares_of(a, head, row, room);
+      if (row == 0) l[0] = l[1] = lanes_of(room[0]);
+      take_turned(l, a, room, a->rows - row, center);
+      next = pick_turned(work, head, row, room, next);
+    }
+    put(work, head, joined(l[0], l[1]), low + h, high + h);
+  }
+}
+
+/* WIDE neighbouring channels of some rows, added to what is known of them. */
+static void moments_wide(const float *x, int64_t rows, int64_t channels, float center, float *low,
+                         float *high, float *sum, float *square) {
+  Lanes a = {*(Floats *)low, *(Floats *)high, *(Floats *)sum, *(Floats *)square};
+  Lanes b = {a.low, a.high, {0}, {0}};
+  int64_t row = 0;
+  for (; row + 2 <= rows; row += 2, x += 2 * channels) {
+    take(&a, *(const Floats *)x, center);
+    take(&b, *(const Floats *)(x + channels), center);
+  }
+  if (row < rows) take(&a, *(const Floats *)x, center);
+  a = joined(a, b);
+  *(Floats *)low = a.low, *(Floats *)high = a.high;
+  *(Floats *)sum = a.sum, *(Floats *)square = a.square;
+}
+
+/* The few channels that are left. */
+static void moments_few(const float *restrict x, int64_t rows, int64_t channels, float center,
+                        int64_t lanes, float *restrict low, float *restrict high,
+                        float *restrict sum, float *restrict square) {
   for (int64_t row = 0; row < rows; ++row, x += channels)
     for (int64_t c = 0; c < lanes; ++c) {
       float value = x[c], d = value - center;
-      lo[c] = value < lo[c] ? value : lo[c];
-      hi[c] = value > hi[c] ? value : hi[c];
-      s[c] += d;
-      q[c] += d * d;
+      low[c] = value < low[c] ? value : low[c];
+      high[c] = value > high[c] ? value : high[c];
+      sum[c] += d;
+      square[c] += d * d;
     }
-  for (int64_t c = 0; c < lanes; ++c) sum[c] += s[c], square[c] += q[c];
 }
 
 /* Neighbours belong to different channels. */
-static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t *unused) {
+static void moments_rows(const Work *work, int64_t first, int64_t last, int64_t share) {
   const Team *t = work->team;
   int64_t channels = work->view->channels, size = work->view->size;
   int64_t some = channels < NEAR ? NEAR / channels : 1;
   float center = (float)work->view->moments->center;
+  float *low = begin(t->low, work, share, FLT_MAX), *high = begin(t->high, work, share, -FLT_MAX);
   for (int64_t n = first; n < last; ++n) {
     const float *x = work->x + n * size * channels;
-    float *low = t->low + n * channels, *high = t->high + n * channels;
-    double *sum = t->sum + n * channels, *square = t->square + n * channels;
+    float *sum = t->sum + n * channels, *square = t->square + n * channels;
     int64_t next = 0;
-    for (int64_t c = 0; c < channels; ++c) low[c] = high[c] = x[c], sum[c] = square[c] = 0;
+    for (int64_t c = 0; c < channels; ++c) sum[c] = square[c] = 0;
     for (int64_t row = 0; row < size; row += some) {
-      int64_t rows = some < size - row ? some : size - row;
-      for (int64_t c = 0; c < channels; c += BLOCK)
-        moments_lanes(x + row * channels + c, rows, channels, center,
-                      channels - c < BLOCK ? channels - c : BLOCK, low + c, high + c, sum + c,
-                      square + c);
+      int64_t rows = some < size - row ? some : size - row, c = 0;
+      const float *from = x + row * channels;
+      for (; c + WIDE <= channels; c += WIDE)
+        moments_wide(from + c, rows, channels, center, low + c, high + c, sum + c, square + c);
+      if (c < channels)
+        moments_few(from + c, rows, channels, center, channels - c, low + c, high + c, sum + c,
+                    square + c);
       next = pick(work, n, next, (row + rows) * channels);
     }
   }
@@ -194,22 +315,29 @@ static void moments_rows(const Work *work, int64_t first, int64_t last, uint32_t
 static void summarize(const View *v, const float *x, const Team *t) {
   int64_t channels = v->channels, units = v->planes ? v->samples * channels : v->samples;
   Work work = {v->planes ? moments_planes : moments_rows, v, x, t, units, {0}};
-  run(&work, v->samples * channels * v->size);
+  if (v->attention) work.piece = moments_heads;
+  int64_t shares = run(&work, v->samples * channels * v->size);
   float *restrict low = v->moments->low, *restrict high = v->moments->high;
   double *restrict sum = v->moments->sum, *restrict square = v->moments->square;
-  const float *lows = t->low, *highs = t->high;
-  const double *sums = t->sum, *squares = t->square;
-  for (int64_t c = 0; c < channels; ++c)
-    low[c] = lows[c], high[c] = highs[c], sum[c] = sums[c], square[c] = squares[c];
-  for (int64_t n = 1; n < v->samples; ++n) {
-    lows += channels, highs += channels, sums += channels, squares += channels;
+  for (int64_t c = 0; c < channels; ++c) {
+    low[c] = t->low[c], high[c] = t->high[c];
+    sum[c] = t->sum[c], square[c] = t->square[c];
+  }
+  for (int64_t i = 1; i < shares; ++i) {
+    const float *lows = t->low + i * channels, *highs = t->high + i * channels;
     for (int64_t c = 0; c < channels; ++c) {
-      low[c] = low[c] < lows[c] ? low[c] : lows[c];
-      high[c] = high[c] > highs[c] ? high[c] : highs[c];
-      sum[c] += sums[c];
-      square[c] += squares[c];
+      low[c] = lows[c] < low[c] ? lows[c] : low[c];
+      high[c] = highs[c] > high[c] ? highs[c] : high[c];
     }
   }
+  for (int64_t n = 1; n < v->samples; ++n) {
+    const float *sums = t->sum + n * channels, *squares = t->square + n * channels;
+    for (int64_t c = 0; c < channels; ++c) sum[c] += sums[c], square[c] += squares[c];
+  }
+}
+
+static uint32_t *tables_of(const Work *work, int64_t share) {
+  return work->team->tables + share * TABLES * work->view->columns->bins;
 }
 
 static void tally(const int32_t *cells, int64_t n, uint32_t *tables, int64_t bins) {
@@ -234,8 +362,9 @@ static void count_run(const float *x, int64_t n, const Columns *to, uint32_t *ta
 }
 
 /* The meant values lie in runs of one length, one stride apart. */
-static void count_all(const Work *work, int64_t at, int64_t end, uint32_t *tables) {
+static void count_all(const Work *work, int64_t at, int64_t end, int64_t share) {
   const View *v = work->view;
+  uint32_t *tables = tables_of(work, share);
   int64_t width = v->last - v->first;
   int64_t length = v->planes ? width * v->size : width;
   int64_t stride = v->planes ? v->channels * v->size : v->channels;
@@ -249,8 +378,9 @@ static void count_all(const Work *work, int64_t at, int64_t end, uint32_t *table
   }
 }
 
-static void count_drawn(const Work *work, int64_t first, int64_t last, uint32_t *tables) {
+static void count_drawn(const Work *work, int64_t first, int64_t last, int64_t share) {
   const View *v = work->view;
+  uint32_t *tables = tables_of(work, share);
   int32_t cells[BLOCK];
   for (int64_t n = first; n < last; ++n) {
     const float *x = work->x + n * v->channels * v->size;
@@ -272,18 +402,22 @@ static void add(const View *v, const Team *t, int64_t step, int64_t threads) {
   memset(t->tables, 0, (size_t)(tables * bins) * sizeof *t->tables);
 }
 
-/* Counts the meant values of x, which must lie inside the bins. */
-void count(const View *v, const float *x, int64_t step, const Team *t) {
-  int64_t all = v->samples * v->size * (v->last - v->first);
-  int64_t units = v->positions ? v->samples : all;
-  Work work = {v->positions ? count_drawn : count_all, v, x, t, units, {0}};
-  add(v, t, step, run(&work, v->positions ? units * v->drawn * FETCH : all));
-}
-
 /* Counts the drawn values that were set aside, too few for a second thread. */
 static void count_picked(const View *v, int64_t step, const Team *t) {
   count_run(t->picked, v->samples * v->drawn, v->columns, t->tables);
   add(v, t, step, 1);
+}
+
+/* Counts the meant values of x, which must lie inside the bins; of attention, those set aside. */
+void count(const View *v, const float *x, int64_t step, const Team *t) {
+  if (v->attention) {
+    count_picked(v, step, t);
+    return;
+  }
+  int64_t all = v->samples * v->size * (v->last - v->first);
+  int64_t units = v->positions ? v->samples : all;
+  Work work = {v->positions ? count_drawn : count_all, v, x, t, units, {0}};
+  add(v, t, step, run(&work, v->positions ? units * v->drawn * FETCH : all));
 }
 
 /* Not isfinite(): the compiler has been told that it need not expect anything else. */
@@ -355,4 +489,22 @@ int observe(const View *v, const Moments *known, const float *x, int64_t step, c
   if (known || !v->positions) count(v, x, step, team);
   else count_picked(v, step, team);
   return 0;
+}
+
+static void store_heads(const Work *work, int64_t first, int64_t last, int64_t share) {
+  const Attention *a = work->view->attention;
+  float *room = work->team->room + share * work->team->span;
+  for (int64_t head = first; head < last; ++head)
+    for (int64_t row = 0; row < a->rows; row += ROWS) {
+      float *out = work->out + (head * a->rows + row) * a->length;
+      shares_of(a, head, row, room);
+      for (int64_t i = 0; i < ROWS && row + i < a->rows; ++i)
+        for (int64_t s = 0; s < a->length; ++s) out[i * a->length + s] = room[s * ROWS + i];
+    }
+}
+
+/* Probabilities [N, H, L, S] of an attention, for who has to have them all. */
+void attend(const View *v, float *out, const Team *team) {
+  Work work = {store_heads, v, NULL, team, v->samples * v->channels, {0}, out};
+  run(&work, v->samples * v->channels * v->size);
 }

@@ -19,7 +19,9 @@ from typing import Any
 
 import torch
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("moments.c", "softmax.c"))
+HERE = Path(__file__).parent
+SOURCES = (HERE / "moments.c", HERE / "softmax.c")
+HEADERS = (HERE / "softmax.h", HERE / "wide.h")
 # Lets comparing and summing go many values at a time. Not -ffast-math: a library linked with it
 # flushes tiny numbers to zero in the whole process, and so changes what the model computes.
 _REORDERED = ("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
@@ -60,7 +62,7 @@ class CView(ctypes.Structure):
     _fields_ = (
         *((name, _whole) for name in ("samples", "channels", "size", "planes")),
         *((name, _whole) for name in ("first", "last", "drawn")),
-        *((name, _pointer) for name in ("positions", "columns", "moments")),
+        *((name, _pointer) for name in ("positions", "columns", "moments", "attention")),
     )
 
 
@@ -71,26 +73,21 @@ class CTeam(ctypes.Structure):
         ("parallel", _pointer),
         ("number", _pointer),
         ("threads", _whole),
-        *((name, _pointer) for name in ("low", "high", "sum", "square", "tables", "picked")),
+        *((name, _pointer) for name in ("low", "high", "sum", "square", "tables", "picked", "room")),
+        ("span", _whole),
     )
 
 
 class CAttention(ctypes.Structure):
-    """`Attention` of softmax.c."""
+    """`Attention` of softmax.h."""
 
     _fields_ = (
-        *((name, _pointer) for name in ("q", "k", "out", "room")),
-        *((name, _whole) for name in ("samples", "heads", "rows", "length", "depth")),
+        *((name, _pointer) for name in ("q", "k")),
+        *((name, _whole) for name in ("heads", "rows", "length", "depth")),
         *((f"q_{name}", _whole) for name in ("sample", "head", "row")),
         *((f"k_{name}", _whole) for name in ("sample", "head", "row")),
         ("scale", _real),
     )
-
-
-class CCrew(ctypes.Structure):
-    """`Crew` of softmax.c."""
-
-    _fields_ = (("parallel", _pointer), ("number", _pointer), ("threads", _whole))
 
 
 @lru_cache(maxsize=1)
@@ -107,7 +104,7 @@ def kernel() -> ctypes.CDLL | None:
     library.observe.restype = ctypes.c_int
     library.count.argtypes = [_pointer, _pointer, _whole, _pointer]
     library.count.restype = None
-    library.attend.argtypes = [_pointer, _pointer]
+    library.attend.argtypes = [_pointer, _pointer, _pointer]
     library.attend.restype = None
     return library
 
@@ -142,7 +139,7 @@ def _address(function: Any) -> int:
 
 def _compiled(compiler: str) -> Path:
     """The library's file; its name tells source, flags and processor, so none is ever stale."""
-    key = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES))
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in (*SOURCES, *HEADERS)))
     key.update(" ".join((compiler, *FLAGS, _processor())).encode())
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = folder / "quantization-workbench" / f"capture-{key.hexdigest()[:16]}.so"

@@ -11,7 +11,8 @@ import torch
 
 from analysis.capture.bins import FEWEST
 from analysis.capture.columns import LayerColumns
-from analysis.capture.direct import Moments, Sight, Workplace
+from analysis.capture.direct import Moments, ScoresSight, Sight, Workplace, as_stored
+from analysis.capture.softmax import Scores
 from analysis.capture.summary import Arranged, HostSummary, Observed, Summary, to_host
 from analysis.errors import UserError, check_whole
 from analysis.records import Array, LayerRef, LayerStats
@@ -46,6 +47,7 @@ class Recorder:
         self._place = Workplace.made(bins)
         self._moments: dict[str, Moments] = {}
         self._sights: dict[tuple[Any, ...], Sight] = {}  # by name, shape, strides and type
+        self._scores: dict[tuple[Any, ...], ScoresSight] = {}  # by name, shape and strides
 
     def begin_batch(self, first: int, size: int) -> None:
         """Samples `first` .. `first + size` come next."""
@@ -53,16 +55,23 @@ class Recorder:
         self._positions.clear()
         self._indices.clear()
         self._sights.clear()
+        self._scores.clear()
 
     def begin_pass(self, timestep: float) -> None:
         """The denoiser is called for this timestep."""
         self._step = int(np.argmin(np.abs(self.timesteps - timestep)))
 
-    def observe(self, layer: LayerRef, x: torch.Tensor, part: slice | None = None) -> None:
+    def observe(
+        self, layer: LayerRef, x: torch.Tensor | Scores, part: slice | None = None
+    ) -> None:
         """Take in one tensor [N, C, ...], or some of its channels, always the same of a layer.
 
         Layers that share a tensor share the pass over it.
         """
+        if isinstance(x, Scores):
+            if self._take_scores(layer, x):
+                return
+            x = x.tensor()
         version = -1 if x.is_inference() else x._version
         known: Summary | Moments | None = None
         if self._shared and self._shared[0]() is x and self._shared[1] == version >= 0:
@@ -92,12 +101,32 @@ class Recorder:
         """For tensors like this one, to the end of the batch."""
         assert self._place is not None
         name, arranged = layer.name, Arranged.of(layer, x)
+        columns = self._columns_of(name, arranged.width(part))
+        drawn, moments = self._drawn(arranged, part), self._moments_of(name, arranged.shape[1])
+        return Sight(self._place, arranged, part, drawn, columns, moments)
+
+    def _take_scores(self, layer: LayerRef, scores: Scores) -> bool:
+        """The same of probabilities; `False` where they have to be stored first."""
+        if self._place is None or not scores.small:
+            return False
+        key = (layer.name, scores.shape, scores.q.stride(), scores.k.stride())
+        sight = self._scores.get(key)
+        if sight is None:
+            name, heads = layer.name, scores.shape[1]
+            drawn = self._drawn(as_stored(scores), None)
+            if drawn is None:
+                return False
+            told = self._columns_of(name, heads), self._moments_of(name, heads)
+            sight = self._scores[key] = ScoresSight(self._place, scores, drawn, *told)
+        if not sight.take_scores(scores, self._step):
+            self._complain(layer.name)
+        return True
+
+    def _moments_of(self, name: str, channels: int) -> Moments:
         center = _center_key(name)
         if center not in self._moments:
-            self._moments[center] = Moments(arranged.shape[1])
-        columns = self._columns_of(name, arranged.width(part))
-        drawn = self._drawn(arranged, part)
-        return Sight(self._place, arranged, part, drawn, columns, self._moments[center])
+            self._moments[center] = Moments(channels)
+        return self._moments[center]
 
     def _reduce(self, layer: LayerRef, x: torch.Tensor, part: slice | None, known: Any) -> Summary:
         """By torch's reductions, on the tensor's device."""

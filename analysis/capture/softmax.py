@@ -8,14 +8,58 @@ from typing import Any
 
 import torch
 
-from analysis.capture.native import CAttention, CCrew, crew, kernel
+from analysis.capture.native import CAttention, CTeam, CView, crew, kernel
 
 MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
 SMALL = 2**14  # values of one head's keys that stay at hand; more are torch's to multiply
-_WIDE, _ROWS = 16, 4  # of softmax.c
+_ROWS, _KEYS = 32, 4  # of softmax.c
 
 
-def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator[torch.Tensor]:
+class Scores:
+    """Attention probabilities [N, heads, L, S], which nobody works out unless they are looked at.
+
+    They are softmax(scale * q k^T) of q [N, heads, L, D] and k [N, heads, S, D].
+    """
+
+    __slots__ = ("k", "q", "scale", "shape")
+
+    def __init__(self, q: torch.Tensor, k: torch.Tensor, scale: float) -> None:
+        self.q, self.k, self.scale = q, k, scale
+        self.shape = (*q.shape[:3], k.shape[2])
+
+    @property
+    def small(self) -> bool:
+        """Whether the compiled kernel takes them, if there is one."""
+        return self.k.shape[2] * self.k.shape[3] <= SMALL and _plain(self.q) and _plain(self.k)
+
+    def tensor(self) -> torch.Tensor:
+        """All of them."""
+        library = kernel()
+        if library is None or not self.small:
+            return torch.matmul(self.q * self.scale, self.k.transpose(2, 3)).softmax(dim=-1)
+        samples, heads, rows, length = self.shape
+        parallel, number, threads = crew()
+        span = self.room()
+        out, room = self.q.new_empty(self.shape), self.q.new_empty(threads, span)
+        team = CTeam(parallel, number, threads, room=room.data_ptr(), span=span)
+        task = self.native()
+        view = CView(samples, heads, rows * length, attention=ctypes.addressof(task))
+        library.attend(ctypes.byref(view), out.data_ptr(), ctypes.byref(team))
+        return out
+
+    def native(self) -> CAttention:
+        """As the kernel takes it; `point` brings it to others that lie alike in memory."""
+        _, heads, rows, length = self.shape
+        strides = (*self.q.stride()[:3], *self.k.stride()[:3])
+        sizes = (heads, rows, length, self.q.shape[3])
+        return CAttention(self.q.data_ptr(), self.k.data_ptr(), *sizes, *strides, self.scale)
+
+    def room(self) -> int:
+        """Floats that each thread needs."""
+        return (-(-self.shape[3] // _KEYS) * _KEYS + self.q.shape[3]) * _ROWS
+
+
+def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator[Scores]:
     """Attention probabilities [N, heads, l, S], a bounded number of query rows l at a time."""
     heads, length = attention.heads, k.shape[1]
     q = q.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, L, D]
@@ -27,28 +71,7 @@ def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator
     rows = max(1, MOST_SCORES // (heads * length))
     # Parts of equal size: as many values are drawn from each.
     for part in q.tensor_split(-(-q.shape[2] // rows), dim=2):
-        yield probabilities(part, k, attention.scale)
-
-
-def probabilities(q: torch.Tensor, k: torch.Tensor, scale: float) -> torch.Tensor:
-    """softmax(scale * q k^T) [N, heads, L, S] of q [N, heads, L, D] and k [N, heads, S, D]."""
-    library = kernel()
-    if library is None or k[0, 0].numel() > SMALL or not (_plain(q) and _plain(k)):
-        return torch.matmul(q * scale, k.transpose(2, 3)).softmax(dim=-1)
-    (samples, heads, rows, depth), length = q.shape, k.shape[2]
-    parallel, number, threads = crew()
-    padded = -(-length // _WIDE) * _WIDE
-    out = q.new_empty(samples, heads, rows, length)
-    room = q.new_empty(threads, depth + 1 + _ROWS, padded)
-    task = CAttention(
-        *(q.data_ptr(), k.data_ptr(), out.data_ptr(), room.data_ptr()),
-        *(samples, heads, rows, length, depth),
-        *q.stride()[:3],
-        *k.stride()[:3],
-        scale,
-    )
-    library.attend(ctypes.byref(task), ctypes.byref(CCrew(parallel, number, threads)))
-    return out
+        yield Scores(part, k, attention.scale)
 
 
 def _plain(x: torch.Tensor) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from analysis.capture.softmax import softmax_chunks
+from analysis.capture.softmax import Scores, softmax_chunks
 from analysis.records import LayerRef, Shortcut
 
 Part = slice | None  # channels of the tensor that are meant; None for all
-Observe = Callable[[LayerRef, torch.Tensor, Part], None]
+Observe = Callable[[LayerRef, torch.Tensor | Scores, Part], None]
 
 
 @contextmanager
@@ -27,6 +27,7 @@ def observed(
 ) -> Iterator[None]:
     """While this is open, `observe(layer, tensor, part)` is called for every tapped tensor.
 
+    The softmax of fused attention is no tensor yet: it comes as `Scores`.
     `on_timestep` hears the timestep of each forward pass, taken from the denoiser's own
     argument. Nothing the model computes is changed, and no hook outlives the block.
     """

@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 
 from analysis.capture import softmax
 from analysis.capture.native import kernel
-from analysis.capture.softmax import probabilities
+from analysis.capture.softmax import Scores
 
 compiled = pytest.mark.skipif(kernel() is None, reason="there is no C compiler here")
 
 
 def drawn(*shape: int, seed: int = 0, spread: float = 1.0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * spread
+
+
+def probabilities(q: torch.Tensor, k: torch.Tensor, scale: float) -> torch.Tensor:
+    return Scores(q, k, scale).tensor()
 
 
 def true(q: torch.Tensor, k: torch.Tensor, scale: float) -> torch.Tensor:

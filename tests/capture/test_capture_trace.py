@@ -9,6 +9,7 @@ from torch import nn
 
 from analysis.capture import softmax
 from analysis.capture.run import capture, observed_layers
+from analysis.capture.softmax import Scores
 from analysis.capture.trace import observed
 from analysis.errors import Cancelled, UserError
 from analysis.models.trajectory import sampling_spec, trajectory
@@ -28,6 +29,7 @@ def shown(model, names: list[str] | None = None, **options) -> Shown:
     now = [0.0]
 
     def observe(layer, x, part) -> None:
+        x = x.tensor() if isinstance(x, Scores) else x
         tensor = x if part is None else x[:, part]
         seen.append((layer.name, now[0], tensor.detach().clone()))
 
