@@ -110,15 +110,17 @@ class Sight:
         """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""
         if self._copied:
             x = Arranged(x, self._channels_last).x
-        return self._answer(None if known is None else known.address, x.data_ptr(), step)
+        place, address = self._place, x.data_ptr()
+        found = None if known is None else known.address
+        answer = place.observe(self._address, found, address, step, place.team)
+        return answer == 0 or self._widened(answer, address, step)
 
-    def _answer(self, known: int | None, address: int | None, step: int) -> bool:
-        place = self._place
-        answer = place.observe(self._address, known, address, step, place.team)
+    def _widened(self, answer: int, address: int | None, step: int) -> bool:
+        """Count after all, in bins that are wide enough, unless what was seen is broken."""
         if answer == OUTSIDE:
             told = self._columns.native
             self._columns.cover(told.least, told.greatest)
-            place.count(self._address, address, step, place.team)
+            self._place.count(self._address, address, step, self._place.team)
         return answer != BROKEN
 
 
@@ -142,7 +144,9 @@ class ScoresSight(Sight):
     def take_scores(self, scores: Scores, step: int) -> bool:
         """Take them in, unless one is NaN or infinity."""
         self._attention.q, self._attention.k = scores.q.data_ptr(), scores.k.data_ptr()
-        return self._answer(None, None, step)
+        place = self._place
+        answer = place.observe(self._address, None, None, step, place.team)
+        return answer == 0 or self._widened(answer, None, step)
 
 
 def as_stored(scores: Scores) -> Arranged:

@@ -15,7 +15,7 @@
 enum { BROKEN = 1, OUTSIDE = 2 };  /* what observe() answers: no numbers; wider bins are needed */
 enum { BLOCK = 256, TABLES = 4 };  /* neighbours often share a bin, so they count in turn */
 enum { MOST = 256 };               /* threads */
-enum { ALONE = 1 << 13 };          /* fewer values are not worth a second thread */
+enum { ALONE = 1 << 15 };          /* fewer values are not worth a second thread */
 enum { LINE = 16, AHEAD = 32 * LINE }; /* how far on a plane is asked for */
 enum { NEAR = 1 << 12 };           /* values just looked at, which the processor still has at hand */
 enum { FETCH = 8 };                /* times as long takes a value out of the row */
@@ -124,7 +124,7 @@ static int64_t pick(const Work *work, int64_t n, int64_t next, int64_t end) {
   return next;
 }
 
-/* What is known of some values so far, lane by lane; a lane's sums do not depend on the processor. */
+/* What is known of some values so far, lane by lane. */
 typedef struct {
   Floats low, high, sum, square;
 } Lanes;
@@ -466,10 +466,22 @@ static void merge(const View *v, const Moments *m, Row row, int64_t step) {
   to->greatest = greatest > to->greatest ? greatest : to->greatest;
 }
 
+/* Asks for what is needed at the end, while x is looked at: it was last used a pass ago. */
+static void ask_for(const Columns *to, int64_t step) {
+  const uint32_t *counts = to->counts + step * to->bins;
+  const float *low = to->low + step * to->channels, *high = to->high + step * to->channels;
+  for (int64_t i = 0; i < to->bins; i += LINE) __builtin_prefetch(counts + i, 1);
+  for (int64_t i = 0; i < to->channels; i += LINE) {
+    __builtin_prefetch(low + i, 1);
+    __builtin_prefetch(high + i, 1);
+  }
+}
+
 /* Takes x into the columns of a layer. `known` are moments of the same x, NULL if not yet found.
    After OUTSIDE all is done but counting. */
 int observe(const View *v, const Moments *known, const float *x, int64_t step, const Team *team) {
   Moments *own = v->moments;
+  ask_for(v->columns, step);
   if (!known) {
     own->center = own->next_center;
     summarize(v, x, team);

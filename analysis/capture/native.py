@@ -73,7 +73,10 @@ class CTeam(ctypes.Structure):
         ("parallel", _pointer),
         ("number", _pointer),
         ("threads", _whole),
-        *((name, _pointer) for name in ("low", "high", "sum", "square", "tables", "picked", "room")),
+        *(
+            (name, _pointer)
+            for name in ("low", "high", "sum", "square", "tables", "picked", "room")
+        ),
         ("span", _whole),
     )
 

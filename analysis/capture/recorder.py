@@ -61,9 +61,7 @@ class Recorder:
         """The denoiser is called for this timestep."""
         self._step = int(np.argmin(np.abs(self.timesteps - timestep)))
 
-    def observe(
-        self, layer: LayerRef, x: torch.Tensor | Scores, part: slice | None = None
-    ) -> None:
+    def observe(self, layer: LayerRef, x: torch.Tensor | Scores, part: slice | None = None) -> None:
         """Take in one tensor [N, C, ...], or some of its channels, always the same of a layer.
 
         Layers that share a tensor share the pass over it.
@@ -72,12 +70,22 @@ class Recorder:
             if self._take_scores(layer, x):
                 return
             x = x.tensor()
-        version = -1 if x.is_inference() else x._version
-        known: Summary | Moments | None = None
+        try:
+            version = x._version
+        except RuntimeError:  # inference tensors have none
+            version = -1
+        known: Any = None  # a Summary or Moments, as all that this run finds
         if self._shared and self._shared[0]() is x and self._shared[1] == version >= 0:
             known = self._shared[2]
-        take = self._reduce if self._place is None or not x.is_cpu else self._take
-        found = take(layer, x, part, known)
+        found: Summary | Moments
+        sight = self._sights.get((layer.name, x.shape, x.stride(), x.dtype))
+        if sight is None and (self._place is None or not x.is_cpu):
+            found = self._reduce(layer, x, part, known)
+        else:
+            sight = sight or self._sight(layer, x, part)
+            if not sight.take(x, known, self._step):
+                self._complain(layer.name)
+            found = known or sight.moments
         if layer.tap not in OWN:
             # Weak: the model writes its next activation where it has just freed one.
             self._shared = (ref(x), version, found)
@@ -87,23 +95,15 @@ class Recorder:
         self._shared = None
         self._drain()
 
-    def _take(self, layer: LayerRef, x: torch.Tensor, part: slice | None, known: Any) -> Moments:
-        """Straight into the columns, in one call."""
-        key = (layer.name, x.shape, x.stride(), x.dtype)
-        sight = self._sights.get(key)
-        if sight is None:
-            sight = self._sights[key] = self._sight(layer, x, part)
-        if not sight.take(x, known, self._step):
-            self._complain(layer.name)
-        return known or sight.moments
-
     def _sight(self, layer: LayerRef, x: torch.Tensor, part: slice | None) -> Sight:
         """For tensors like this one, to the end of the batch."""
         assert self._place is not None
         name, arranged = layer.name, Arranged.of(layer, x)
         columns = self._columns_of(name, arranged.width(part))
         drawn, moments = self._drawn(arranged, part), self._moments_of(name, arranged.shape[1])
-        return Sight(self._place, arranged, part, drawn, columns, moments)
+        sight = Sight(self._place, arranged, part, drawn, columns, moments)
+        self._sights[name, x.shape, x.stride(), x.dtype] = sight
+        return sight
 
     def _take_scores(self, layer: LayerRef, scores: Scores) -> bool:
         """The same of probabilities; `False` where they have to be stored first."""

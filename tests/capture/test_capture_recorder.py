@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.capture.direct import Sight
 from analysis.capture.recorder import Recorder, finished
 from analysis.errors import UserError
 from analysis.records import LayerRef
@@ -179,10 +180,11 @@ def test_a_tensor_that_is_written_to_between_two_layers_is_looked_at_again(watch
 def test_what_projections_put_out_does_not_part_those_that_share_a_tensor(monkeypatch):
     """Attention is shown as to_q, its output, to_k, its output, to_v, its output."""
     looks = []
-    for way in ("_take", "_reduce"):  # with the kernels, and without
-        done = getattr(Recorder, way)
-        spied = lambda *args, done=done: (looks.append(args[-1] is None), done(*args))[1]  # noqa: E731
-        monkeypatch.setattr(Recorder, way, spied)
+    # With the kernels, and without; what is known comes third or last.
+    for owner, way, at in ((Sight, "take", 2), (Recorder, "_reduce", 4)):
+        done = getattr(owner, way)
+        spied = lambda *args, done=done, at=at: (looks.append(args[at] is None), done(*args))[1]  # noqa: E731
+        monkeypatch.setattr(owner, way, spied)
     recorder = Recorder(np.array([1.0]), 2, 0, 512, 8)
     recorder.begin_batch(0, 2)
     recorder.begin_pass(1.0)
