@@ -134,18 +134,15 @@ class Recorder:
         summary = known or self._centered(_center_key(name), arranged)
         values = arranged.values(part, self._index(arranged, part))
         self._pending.append((name, (summary.part(part), values)))
-        if self._per_sample is None or not x.is_cuda:
+        if self._per_sample is None or x.is_cpu:
             self._drain()  # nothing to wait for, or too much to hold
         return summary
 
     def _centered(self, key: str, arranged: Arranged) -> Summary:
-        """A summary about the layer's center; the first tensor of a layer decides on it."""
+        """A summary about the layer's center; the first tensors of a layer decide on it."""
         if key in self._centers:
             return Summary.of(arranged, self._centers[key])
-        summary = Summary.of(arranged)
-        (first,) = to_host([(summary, arranged.x.new_empty(0))])
-        self._centers[key] = first.mean if first.finite and first.far_off else 0.0
-        return Summary.of(arranged, first.mean) if self._centers[key] else summary
+        return Summary.first(arranged)
 
     def _index(self, arranged: Arranged, part: slice | None) -> torch.Tensor | None:
         """The same positions on the tensor's device, brought there once a batch."""
@@ -182,8 +179,8 @@ class Recorder:
         if not row.finite:
             self._complain(name)
         self._columns_of(name, row.low.size).add(self._step, row)
-        if row.far_off:
-            self._centers[_center_key(name)] = row.mean
+        key = _center_key(name)
+        self._centers[key] = row.mean if row.far_off else self._centers.get(key, row.center)
 
     def _columns_of(self, name: str, channels: int) -> LayerColumns:
         if name not in self.columns:

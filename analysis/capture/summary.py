@@ -113,17 +113,28 @@ class Summary:
     per_channel: int  # values in each channel
     extremes: torch.Tensor  # [2, C] least, greatest
     sums: torch.Tensor  # float64 [2, C] sum, sum of squares
-    center: float
+    center: float | torch.Tensor  # a tensor [] where it was decided on the device
 
     @classmethod
-    def of(cls, arranged: Arranged, center: float = 0.0) -> Summary:
+    def of(cls, arranged: Arranged, center: float | torch.Tensor = 0.0) -> Summary:
         """Summarize a tensor on its device."""
         samples, _, size = arranged.shape
         x, axis = arranged.view(), 2 if arranged.planes else 1
-        moved = x - center if center else x
+        moved = x - center if torch.is_tensor(center) or center else x
         extremes = torch.stack([x.amin(axis).amin(0), x.amax(axis).amax(0)])
         parts = torch.stack([moved.sum(axis), (moved * moved).sum(axis)])  # [2, N, C]
         return cls(samples * size, extremes, parts.sum(1, dtype=torch.float64), center)
+
+    @classmethod
+    def first(cls, arranged: Arranged) -> Summary:
+        """About the mean where that is far off zero, which nobody has to wait for."""
+        plain = cls.of(arranged)
+        count = plain.per_channel * plain.sums.shape[1]
+        total, power = plain.sums.sum(1)  # [] each
+        mean = total / count
+        far = mean**2 * count > FAR**2 * (power - count * mean**2).clamp(min=0)
+        center = torch.where(far & power.isfinite(), mean, torch.zeros_like(mean))
+        return cls.of(arranged, center.to(arranged.x.dtype))
 
     def part(self, channels: slice | None) -> Summary:
         """The same of some of the channels; `None` for all."""
@@ -136,15 +147,18 @@ class Summary:
 class HostSummary:
     """One tensor's summary on the host, its channels made one.
 
-    Attributes: count; mean; m2, the sum of squared deviations from it; low and high [C]; least
-    and greatest; values [n], those that enter the histogram.
+    Attributes: count; center, what its sums are about; mean; m2, the sum of squared deviations from
+    it; low and high [C]; least and greatest; values [n], those that enter the histogram.
     """
 
-    def __init__(self, summary: Summary, extremes: Array, sums: Array, values: Array) -> None:
+    def __init__(
+        self, summary: Summary, center: float, extremes: Array, sums: Array, values: Array
+    ) -> None:
         self.count = summary.per_channel * extremes.shape[1]
         total, power = sums.sum(axis=1).tolist()
         offset = total / self.count
-        self.mean = summary.center + offset
+        self.center = center
+        self.mean = center + offset
         left = power - self.count * offset**2
         self.m2 = max(0.0, left) if math.isfinite(power) else math.nan
         self.low, self.high = extremes
@@ -170,12 +184,19 @@ def to_host(observed: Sequence[Observed]) -> list[HostSummary]:
     sums = _fetch([summary.sums for summary, _ in observed])
     values = _fetch([values for _, values in observed])
     summaries = [summary for summary, _ in observed]
-    return [HostSummary(*row) for row in zip(summaries, extremes, sums, values, strict=True)]
+    centers = _on_host([summary.center for summary in summaries])
+    rows = zip(summaries, centers, extremes, sums, values, strict=True)
+    return [HostSummary(*row) for row in rows]
+
+
+def _on_host(centers: Sequence[float | torch.Tensor]) -> list[float]:
+    fetched = iter(_fetch([center for center in centers if torch.is_tensor(center)]))
+    return [float(next(fetched)) if torch.is_tensor(c) else c for c in centers]
 
 
 def _fetch(parts: Sequence[torch.Tensor]) -> list[Array]:
     """Tensors on the host, in one transfer if they are on a device."""
-    if not parts or not parts[0].is_cuda:
+    if not parts or parts[0].is_cpu:
         return [part.numpy() for part in parts]
     joined = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
     ends = np.cumsum([part.numel() for part in parts])

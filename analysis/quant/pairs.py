@@ -106,7 +106,7 @@ def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def stored(x: Tensor) -> Tensor:
     """The tensor as it is, or a large one on the CPU in a file that is mapped into memory."""
     x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x.contiguous()
-    if x.is_cuda or x.numel() * x.element_size() < LARGE:
+    if not x.is_cpu or x.numel() * x.element_size() < LARGE:
         return x
     with tempfile.NamedTemporaryFile() as file:  # its pages live on after its name
         mapped = torch.from_file(file.name, shared=True, size=x.numel(), dtype=x.dtype)

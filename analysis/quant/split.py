@@ -83,7 +83,7 @@ def round_split(
         scale, zero_point: spread, [1, C, 1, 1].
         bounds: the two zero points as plain numbers.
     """
-    if x.dtype != torch.float32 or x.requires_grad or x.is_cuda:
+    if x.dtype != torch.float32 or x.requires_grad or not x.is_cpu:
         channels = scale.numel()
         numbers = scale.view(channels), zero_point.view(channels)
         return torch.fake_quantize_per_channel_affine(x, *numbers, 1, 0, top)
