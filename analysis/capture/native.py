@@ -1,4 +1,4 @@
-"""The kernels of `moments.c` and `softmax.c`, compiled once where there is a C compiler.
+"""The kernels of the folder `c`, compiled once where there is a C compiler.
 
 Without one, or with `WORKBENCH_NATIVE=0`, torch's own operators do the same work in several
 passes; what they find differs in the last digits of float32 at most.
@@ -19,9 +19,8 @@ from typing import Any
 
 import torch
 
-HERE = Path(__file__).parent
-SOURCES = (HERE / "moments.c", HERE / "softmax.c")
-HEADERS = (HERE / "softmax.h", HERE / "wide.h")
+FOLDER = Path(__file__).with_name("c")
+SOURCES, HEADERS = (sorted(FOLDER.glob(f"*.{kind}")) for kind in "ch")
 # Lets comparing and summing go many values at a time. Not -ffast-math: a library linked with it
 # flushes tiny numbers to zero in the whole process, and so changes what the model computes.
 _REORDERED = ("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
@@ -36,7 +35,7 @@ _pointer, _whole, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
 class CMoments(ctypes.Structure):
-    """`Moments` of moments.c."""
+    """`Moments` of team.h."""
 
     _fields_ = (
         *((name, _pointer) for name in ("low", "high", "sum", "square")),
@@ -46,7 +45,7 @@ class CMoments(ctypes.Structure):
 
 
 class CColumns(ctypes.Structure):
-    """`Columns` of moments.c."""
+    """`Columns` of team.h."""
 
     _fields_ = (
         *((name, _pointer) for name in ("count", "mean", "m2", "low", "high", "counts")),
@@ -57,7 +56,7 @@ class CColumns(ctypes.Structure):
 
 
 class CView(ctypes.Structure):
-    """`View` of moments.c."""
+    """`View` of team.h."""
 
     _fields_ = (
         *((name, _whole) for name in ("samples", "channels", "size", "planes")),
@@ -67,7 +66,7 @@ class CView(ctypes.Structure):
 
 
 class CTeam(ctypes.Structure):
-    """`Team` of moments.c."""
+    """`Team` of team.h."""
 
     _fields_ = (
         ("parallel", _pointer),

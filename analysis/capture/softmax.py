@@ -12,7 +12,7 @@ from analysis.capture.native import CAttention, CTeam, CView, crew, kernel
 
 MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
 SMALL = 2**14  # values of one head's keys that stay at hand; more are torch's to multiply
-_ROWS, _KEYS = 32, 4  # of softmax.c, at most
+_ROWS, _KEYS = 32, 4  # of the kernel, at most
 
 
 class Scores:

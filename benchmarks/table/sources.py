@@ -43,7 +43,7 @@ def commit(root: Path = ROOT) -> str:
 
 def _files(library: Path, packages: Iterable[str]) -> list[Path]:
     found = (path for name in packages for path in (library / name).rglob("*"))
-    return [path for path in found if path.suffix in (".py", ".c")]
+    return [path for path in found if path.suffix in (".py", ".c", ".h")]
 
 
 def _method_files(library: Path, method: str) -> list[Path]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.capture import softmax
 from analysis.capture.native import kernel
+from analysis.capture.recorder import Recorder, finished
 from analysis.capture.softmax import Scores
+from analysis.errors import UserError
+from analysis.records import LayerRef, LayerStats
 
 compiled = pytest.mark.skipif(kernel() is None, reason="there is no C compiler here")
 
@@ -116,3 +120,89 @@ def test_what_the_kernel_does_not_take_is_torchs(torchs, kind):
     else:
         q = drawn(1, 2, 5, 16)[..., ::2]
     assert torch.equal(probabilities(q, k, 0.5), torchs(q, k, 0.5))
+
+
+SOFTMAX = LayerRef("net#softmax", "attention", "softmax")
+
+
+def looked_at(steps, drawn: int = 24, stored: bool = False, sizes: tuple[int, ...] = (2, 1)):
+    """Statistics of (q, k) at each step, shown as scores or as a tensor of probabilities."""
+    recorder = Recorder(np.arange(len(steps), 0, -1.0), sum(sizes), 0, 512, drawn)
+    for first, size in zip((0, *np.cumsum(sizes)), sizes, strict=False):
+        recorder.begin_batch(int(first), size)
+        for step, pair in enumerate(steps):
+            recorder.begin_pass(float(len(steps) - step))
+            q, k = (x[first : first + size] for x in pair)
+            scores = Scores(q, k, 0.3)
+            recorder.observe(SOFTMAX, scores.tensor() if stored else scores)
+            recorder.flush()
+    return finished(recorder, [SOFTMAX])[1][0]
+
+
+def pairs(steps: int, heads: int, rows: int, length: int, depth: int, spread: float = 2.0):
+    return [
+        (
+            drawn(3, heads, rows, depth, seed=2 * i, spread=spread),
+            drawn(3, heads, length, depth, seed=2 * i + 1, spread=spread),
+        )
+        for i in range(steps)
+    ]
+
+
+def assert_same(a: LayerStats, b: LayerStats) -> None:
+    for column in ("count", "min", "max", "channel_min", "channel_max"):
+        assert np.array_equal(getattr(a, column), getattr(b, column)), column
+    np.testing.assert_allclose(a.mean, b.mean, rtol=1e-5)
+    np.testing.assert_allclose(a.std, b.std, rtol=1e-4, atol=1e-7)
+    assert np.array_equal(a.histogram.counts, b.histogram.counts)
+    assert np.array_equal(a.histogram.edges, b.histogram.edges)
+
+
+@compiled
+@settings(max_examples=40)
+@given(st.integers(1, 3), st.integers(1, 70), st.integers(1, 70), st.integers(1, 17))
+def test_scores_that_nobody_stored_have_the_statistics_of_those_stored(heads, rows, length, depth):
+    steps = pairs(2, heads, rows, length, depth)
+    assert_same(looked_at(steps), looked_at(steps, stored=True))
+
+
+@compiled
+def test_scores_are_not_stored_unless_all_are_counted(monkeypatch):
+    stored = []
+    monkeypatch.setattr(Scores, "tensor", lambda self: stored.append(self) or torch.ones(1, 1, 1, 1))
+    looked_at(pairs(1, 2, 9, 11, 4), drawn=24)
+    assert not stored
+    looked_at(pairs(1, 2, 9, 11, 4), drawn=10**6)
+    assert len(stored) == 2
+
+
+@compiled
+def test_even_scores_are_summed_about_their_mean():
+    """All are 1/S, far off zero by any spread."""
+    q, k = torch.zeros(3, 2, 40, 8), drawn(3, 2, 50, 8)
+    stats = looked_at([(q, k)])
+    assert stats.mean[0] == pytest.approx(1 / 50, rel=1e-6)
+    assert stats.std[0] < 1e-9
+
+
+@compiled
+def test_no_bit_of_their_statistics_depends_on_threads():
+    steps, before, found = pairs(2, 5, 45, 67, 16), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            found.append(looked_at(steps, drawn=300))
+    finally:
+        torch.set_num_threads(before)
+    for one in found[1:]:
+        assert one.mean.tobytes() == found[0].mean.tobytes()
+        assert one.std.tobytes() == found[0].std.tobytes()
+        assert_same(one, found[0])
+
+
+@compiled
+def test_scores_that_are_no_numbers_are_named():
+    (q, k), *_ = pairs(1, 2, 9, 11, 4)
+    q[2, 1, 3, 0] = math.nan
+    with pytest.raises(UserError, match="net#softmax are not finite at timestep 1"):
+        looked_at([(q, k)])

@@ -39,7 +39,8 @@ static void turn(const Attention *a, const float *q, int64_t left, float *turned
 }
 
 /* Scores times log2(e), some keys at a time; behind the last one it is repeated. */
-static void scores_of(const Attention *a, const float *k, float *turned, float *room, Known *known) {
+static void scores_of(const Attention *a, const float *k, float *turned, float *room,
+                      Known *known) {
   const Wholes infinite = (Wholes){0} + 0x7f800000;
   float scale = (float)(a->scale * 1.4426950408889634);
   for (int64_t s = 0; s < a->length; s += KEYS) {
