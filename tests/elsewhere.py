@@ -1,4 +1,4 @@
-"""A device that is not the processor, where there is none: torch's meta device, with two more checks.
+"""A device that is not the processor, where there is none: torch's meta device, made stricter.
 
 Tensors there have shapes and no values: what would wait for a device to bring one to the host, or
 would decide by one, raises. `OneDevice` also refuses tensors of two devices in one operation,

@@ -24,9 +24,7 @@ def watched(model, passes: int = 1, drawn: int = 40) -> Recorder:
     recorder = Recorder(np.array([7.0]), 2, 0, 512, drawn)
     recorder.begin_batch(0, 2)
     layers = observed_layers(model, None)
-    watching = observed(
-        denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass
-    )
+    watching = observed(denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass)
     with torch.no_grad(), OneDevice(), watching:
         for _ in range(passes):
             denoiser(**inputs)

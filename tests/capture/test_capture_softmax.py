@@ -169,7 +169,12 @@ def test_scores_that_nobody_stored_have_the_statistics_of_those_stored(heads, ro
 @compiled
 def test_scores_are_not_stored_unless_all_are_counted(monkeypatch):
     stored = []
-    monkeypatch.setattr(Scores, "tensor", lambda self: stored.append(self) or torch.ones(1, 1, 1, 1))
+
+    def tensor(scores: Scores) -> torch.Tensor:
+        stored.append(scores)
+        return torch.ones(1, 1, 1, 1)
+
+    monkeypatch.setattr(Scores, "tensor", tensor)
     looked_at(pairs(1, 2, 9, 11, 4), drawn=24)
     assert not stored
     looked_at(pairs(1, 2, 9, 11, 4), drawn=10**6)
