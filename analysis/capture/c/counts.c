@@ -80,7 +80,7 @@ void count_picked(const View *v, int64_t step, const Team *t) {
 }
 
 /* Counts the meant values of x, which must lie inside the bins; of attention, those set aside. */
-void count(const View *v, const float *x, int64_t step, const Team *t) {
+void count_meant(const View *v, const float *x, int64_t step, const Team *t) {
   if (v->attention) {
     count_picked(v, step, t);
     return;

@@ -83,9 +83,14 @@ int observe(const View *v, const Moments *known, const float *x, int64_t step, c
   merge(v, known ? known : own, row, step);
   const Columns *to = v->columns;
   if (to->least < to->reach_low || to->greatest >= to->reach_high) return OUTSIDE;
-  if (known || !v->positions) count(v, x, step, team);
+  if (known || !v->positions) count_meant(v, x, step, team);
   else count_picked(v, step, team);
   return 0;
+}
+
+/* Counts after all, once the bins are wide enough. */
+void count(const View *v, const float *x, int64_t step, const Team *team) {
+  count_meant(v, x, step, team);
 }
 
 static void store_heads(const Work *work, int64_t first, int64_t last, int64_t share) {

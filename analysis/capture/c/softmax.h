@@ -17,6 +17,6 @@ typedef struct {
 
 /* The softmax of ROWS rows of a head [N * H] from `row` on, turned: [S, ROWS], at the beginning of
    the room [S rounded up to a multiple of 4, + D, ROWS]. Rows beyond the last repeat it. */
-void shares_of(const Attention *a, int64_t head, int64_t row, float *room);
+INSIDE void shares_of(const Attention *a, int64_t head, int64_t row, float *room);
 
 #endif

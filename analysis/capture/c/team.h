@@ -93,10 +93,10 @@ static inline int64_t run(Work *work, int64_t values) {
 }
 
 /* moments.c: sums and extremes of every channel of x about the center; sets aside what is drawn. */
-void summarize(const View *v, const float *x, const Team *t);
+INSIDE void summarize(const View *v, const float *x, const Team *t);
 
 /* counts.c: the meant values of x into the layer's bins, which must hold them; those set aside. */
-void count(const View *v, const float *x, int64_t step, const Team *t);
-void count_picked(const View *v, int64_t step, const Team *t);
+INSIDE void count_meant(const View *v, const float *x, int64_t step, const Team *t);
+INSIDE void count_picked(const View *v, int64_t step, const Team *t);
 
 #endif

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Between the files of this library only: no name of another library can take its place. */
+#define INSIDE __attribute__((visibility("hidden")))
+
 #if defined(__AVX512F__)
 enum { WIDE = 16 };
 #elif defined(__AVX__)
