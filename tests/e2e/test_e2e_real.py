@@ -22,11 +22,11 @@ def test_a_model_is_run_in_integers_and_every_layer_has_a_badge(visit):
     page.get_by_text("Real int8: seconds, bytes").click()
     says(page, "#real h3", "Simulated so far: 1: W8A8")
     number(page, "compare-steps", 1)
+    page.locator("#rest").get_by_label("float32").check()  # one precision is compiled, not two
+    page.wait_for_function("() => location.search.includes('rest=float32')")
     page.click("#run-real")
     says(page, "#real h3", "Real int8: 1: W8A8", timeout=180_000)
     says(page, "#real-runs", "● real")
     says(page, "#real-shares h3", "% is integer work")
     first = page.locator("#real-layers tr", has_text="conv_in").first
     assert "its input has 16 bits" in first.inner_text()
-    page.locator("#rest").get_by_label("float32").check()
-    page.wait_for_function("() => location.search.includes('rest=float32')")
