@@ -28,16 +28,17 @@ class LayerColumns:
             m2=self.m2.ctypes.data,
             low=self.channel_min.ctypes.data,
             high=self.channel_max.ctypes.data,
+            steps=steps,
             channels=channels,
             bins=bins,
             counts=self.bins.counts.ctypes.data,
             least=math.inf,
             greatest=-math.inf,
         )
-        self._tell_bins()
 
     def add(self, step: int, row: HostSummary) -> None:
         """Merge one tensor's summary (Chan, Golub & LeVeque 1979, pairwise update)."""
+        assert not self.native.begun, "the kernel has taken in this layer so far"
         before = int(self.count[step])
         if before:
             total = before + row.count
@@ -50,16 +51,13 @@ class LayerColumns:
         else:
             self.count[step], self.mean[step], self.m2[step] = row.count, row.mean, row.m2
             self.channel_min[step], self.channel_max[step] = row.low, row.high
-        self.cover(row.least, row.greatest)
+        self.bins.cover(row.least, row.greatest, int(self.count.nonzero()[0][-1]) + 1)
         self.bins.add(step, row.values)
-
-    def cover(self, low: float, high: float) -> None:
-        """Widen the bins until [low, high] lies inside them."""
-        self.bins.cover(low, high, int(self.count.nonzero()[0][-1]) + 1)
-        self._tell_bins()
 
     def stats(self) -> LayerStats:
         """The finished columns."""
+        if self.native.begun:  # the kernel has widened the bins
+            self.bins.exponent, self.bins.start = self.native.exponent, int(self.native.start)
         return LayerStats(
             count=self.count,
             min=self.channel_min.min(axis=1).astype(np.float64),
@@ -70,9 +68,3 @@ class LayerColumns:
             channel_min=self.channel_min,
             channel_max=self.channel_max,
         )
-
-    def _tell_bins(self) -> None:
-        told, bins = self.native, self.bins
-        told.inverse = math.ldexp(1.0, -(bins.exponent or 0))
-        told.start = bins.start
-        told.reach_low, told.reach_high = bins.reach

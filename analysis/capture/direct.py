@@ -10,7 +10,6 @@ import torch
 from analysis.capture.columns import LayerColumns
 from analysis.capture.native import (
     BROKEN,
-    OUTSIDE,
     TABLES,
     CMoments,
     CTeam,
@@ -40,7 +39,7 @@ class Workplace:
     """What all layers of a recorder use in turn: the kernels, the threads and their counts."""
 
     def __init__(self, library: ctypes.CDLL, bins: int) -> None:
-        self.observe, self.count = library.observe, library.count
+        self.observe = library.observe
         parallel, number, threads = crew()
         self._tables = np.zeros((threads, TABLES, bins), dtype=np.uint32)
         self._team = CTeam(
@@ -88,7 +87,7 @@ class Sight:
         """Count the values at positions, int32 [N, n] in each sample; `None` for all."""
         samples, channels, size = arranged.shape
         first, last, _ = (part or slice(None)).indices(channels)
-        self._place, self._columns, self._positions = place, columns, positions
+        self._place, self._columns, self._positions = place, columns, positions  # kept alive
         self._copied, self._channels_last = arranged.copied, arranged.channels_last
         self.moments = moments
         self._view = CView(
@@ -113,14 +112,6 @@ class Sight:
         place, address = self._place, x.data_ptr()
         found = None if known is None else known.address
         answer = place.observe(self._address, found, address, step, place.team)
-        return answer == 0 or self._widened(answer, address, step)
-
-    def _widened(self, answer: int, address: int | None, step: int) -> bool:
-        """Count after all, in bins that are wide enough, unless what was seen is broken."""
-        if answer == OUTSIDE:
-            told = self._columns.native
-            self._columns.cover(told.least, told.greatest)
-            self._place.count(self._address, address, step, self._place.team)
         return answer != BROKEN
 
 
@@ -146,7 +137,7 @@ class ScoresSight(Sight):
         self._attention.q, self._attention.k = scores.q.data_ptr(), scores.k.data_ptr()
         place = self._place
         answer = place.observe(self._address, None, None, step, place.team)
-        return answer == 0 or self._widened(answer, None, step)
+        return answer != BROKEN
 
 
 def as_stored(scores: Scores) -> Arranged:

@@ -28,7 +28,7 @@ _FINITE = ("-ffinite-math-only", "-fno-math-errno")
 FLAGS = ("-O3", "-march=native", *_REORDERED, *_FINITE, "-shared", "-fPIC")
 
 
-BROKEN, OUTSIDE = 1, 2  # answers of observe(): no numbers, wider bins are needed
+BROKEN = 1  # the answer of observe() where a value is no number
 TABLES, MOST_THREADS = 4, 256  # tables of counts for each thread
 
 _pointer, _whole, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -49,7 +49,7 @@ class CColumns(ctypes.Structure):
 
     _fields_ = (
         *((name, _pointer) for name in ("count", "mean", "m2", "low", "high", "counts")),
-        *((name, _whole) for name in ("channels", "bins")),
+        *((name, _whole) for name in ("steps", "channels", "bins", "begun", "exponent")),
         *((name, _real) for name in ("inverse", "start", "reach_low", "reach_high")),
         *((name, _real) for name in ("least", "greatest")),
     )
@@ -104,8 +104,6 @@ def kernel() -> ctypes.CDLL | None:
         return None
     library.observe.argtypes = [_pointer, _pointer, _pointer, _whole, _pointer]
     library.observe.restype = ctypes.c_int
-    library.count.argtypes = [_pointer, _pointer, _whole, _pointer]
-    library.count.restype = None
     library.attend.argtypes = [_pointer, _pointer, _pointer]
     library.attend.restype = None
     return library
@@ -149,7 +147,7 @@ def _compiled(compiler: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             built = Path(scratch) / "capture.so"
-            command = [compiler, *FLAGS, "-o", str(built), *map(str, SOURCES)]
+            command = [compiler, *FLAGS, "-o", str(built), *map(str, SOURCES), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             os.replace(built, target)
     return target

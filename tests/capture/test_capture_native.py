@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis.capture import direct, native
 from analysis.capture.native import kernel, openmp
@@ -106,6 +108,29 @@ def test_it_finds_what_torch_finds(record, monkeypatch, kind, layer, drawn):
     scale = max(abs(plain.total.min), abs(plain.total.max))
     np.testing.assert_allclose(fast.mean, plain.mean, atol=1e-5 * scale, rtol=0)
     np.testing.assert_allclose(fast.std**2, plain.std**2, rtol=1e-4, atol=1e-6 * scale**2)
+    assert np.array_equal(fast.histogram.edges, plain.histogram.edges)
+    assert np.array_equal(fast.histogram.counts, plain.histogram.counts)
+
+
+@compiled
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.floats(-1, 1), st.integers(-63, 60), st.integers(-63, 60)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([4, 5, 16, 512]),
+    st.sampled_from([None, 7]),
+)
+def test_it_widens_bins_as_they_are_widened_without_it(record, steps, bins, drawn):
+    """Each step's values are spread around a mean, both of any size."""
+    normal = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 2, 2)))
+    tensors = [(mean * 2.0**far + normal * 2.0**wide).float() for mean, far, wide in steps]
+    fast = record(tensors, [1, 1], CONV, drawn, bins=bins)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(direct, "kernel", lambda: None)
+        plain = record(tensors, [1, 1], CONV, drawn, bins=bins)
     assert np.array_equal(fast.histogram.edges, plain.histogram.edges)
     assert np.array_equal(fast.histogram.counts, plain.histogram.counts)
 

@@ -79,12 +79,8 @@ void count_picked(const View *v, int64_t step, const Team *t) {
   add(v, t, step, 1);
 }
 
-/* Counts the meant values of x, which must lie inside the bins; of attention, those set aside. */
-void count_meant(const View *v, const float *x, int64_t step, const Team *t) {
-  if (v->attention) {
-    count_picked(v, step, t);
-    return;
-  }
+/* Counts the meant values of x, which must lie inside the bins. */
+void count(const View *v, const float *x, int64_t step, const Team *t) {
   int64_t all = v->samples * v->size * (v->last - v->first);
   int64_t units = v->positions ? v->samples : all;
   Work work = {v->positions ? count_drawn : count_all, v, x, t, units, {0}};

@@ -2,7 +2,7 @@
 
 #include "team.h"
 
-enum { BROKEN = 1, OUTSIDE = 2 }; /* what observe() answers: no numbers; wider bins are needed */
+enum { BROKEN = 1 }; /* what observe() answers where a value is no number */
 
 /* Not isfinite(): the compiler has been told that it need not expect anything else. */
 static int is_number(double x) {
@@ -62,8 +62,7 @@ static void ask_for(const Columns *to, int64_t step) {
   }
 }
 
-/* Takes x into the columns of a layer. `known` are moments of the same x, NULL if not yet found.
-   After OUTSIDE all is done but counting. */
+/* Takes x into the columns of a layer. `known` are moments of the same x, NULL if not yet found. */
 int observe(const View *v, const Moments *known, const float *x, int64_t step, const Team *team) {
   Moments *own = v->moments;
   ask_for(v->columns, step);
@@ -81,16 +80,11 @@ int observe(const View *v, const Moments *known, const float *x, int64_t step, c
   }
   own->decided = 1;
   merge(v, known ? known : own, row, step);
-  const Columns *to = v->columns;
-  if (to->least < to->reach_low || to->greatest >= to->reach_high) return OUTSIDE;
-  if (known || !v->positions) count_meant(v, x, step, team);
+  Columns *to = v->columns;
+  if (!to->begun || to->least < to->reach_low || to->greatest >= to->reach_high) widen(to);
+  if (known || !v->positions) count(v, x, step, team);
   else count_picked(v, step, team);
   return 0;
-}
-
-/* Counts after all, once the bins are wide enough. */
-void count(const View *v, const float *x, int64_t step, const Team *team) {
-  count_meant(v, x, step, team);
 }
 
 static void store_heads(const Work *work, int64_t first, int64_t last, int64_t share) {

@@ -29,10 +29,11 @@ typedef struct {
   double *mean, *m2;
   float *low, *high;            /* [T, C] */
   uint32_t *counts;             /* [T, B] */
-  int64_t channels, bins;
+  int64_t steps, channels, bins;
+  int64_t begun, exponent;      /* whether there are bins yet; they are 2^exponent wide */
   double inverse, start;        /* a value v lies in bin floor(v * inverse) - start */
   double reach_low, reach_high; /* what the bins cover */
-  double least, greatest;       /* of all tensors, for who widens the bins */
+  double least, greatest;       /* of all tensors */
 } Columns;
 
 /* A tensor as a layer sees it: which of its values are meant, and where they go. */
@@ -95,8 +96,11 @@ static inline int64_t run(Work *work, int64_t values) {
 /* moments.c: sums and extremes of every channel of x about the center; sets aside what is drawn. */
 INSIDE void summarize(const View *v, const float *x, const Team *t);
 
+/* bins.c: until the bins hold all that was seen, and leave room. */
+INSIDE void widen(Columns *to);
+
 /* counts.c: the meant values of x into the layer's bins, which must hold them; those set aside. */
-INSIDE void count_meant(const View *v, const float *x, int64_t step, const Team *t);
+INSIDE void count(const View *v, const float *x, int64_t step, const Team *t);
 INSIDE void count_picked(const View *v, int64_t step, const Team *t);
 
 #endif
