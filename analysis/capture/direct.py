@@ -51,19 +51,19 @@ class Workplace:
     def make_room(self, samples: int, channels: int, drawn: int, scores: int = 0) -> None:
         """For extremes and sums of channels, for drawn values, and for one thread's scores."""
         team, threads = self._team, self._team.threads
+        team.span = max(team.span, scores, 4 * channels)  # two doubles a channel
         wanted = {
             "low": threads * channels,
             "high": threads * channels,
             "sum": samples * channels,
             "square": samples * channels,
             "picked": drawn,
-            "room": threads * scores,
+            "room": threads * team.span,
         }
         for name, size in wanted.items():
             if name not in self._room or size > self._room[name].size:
                 self._room[name] = np.empty(size, dtype=np.float32)
                 setattr(team, name, self._room[name].ctypes.data)
-        team.span = max(team.span, scores)
 
     @classmethod
     def made(cls, bins: int) -> Workplace | None:

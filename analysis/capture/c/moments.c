@@ -1,7 +1,7 @@
 /* Sums and extremes of a tensor's channels, in one pass over it.
 
    torch needs a pass for each of least, greatest, sum and sum of squares, and memory is what
-   capturing waits for. Sums are taken about a center, in float over one sample's channel and in
+   capturing waits for. Sums are taken about a center, in float over one plane or some rows and in
    double beyond. No result depends on the number of threads. */
 
 #include <float.h>
@@ -206,21 +206,25 @@ static void moments_rows(const Work *work, int64_t first, int64_t last, int64_t 
   int64_t some = channels < NEAR ? NEAR / channels : 1;
   float center = (float)work->view->moments->center;
   float *low = begin(t->low, work, share, FLT_MAX), *high = begin(t->high, work, share, -FLT_MAX);
+  double *sums = (double *)(t->room + share * t->span); /* of many rows, [2, C] */
   for (int64_t n = first; n < last; ++n) {
     const float *x = work->x + n * size * channels;
     float *sum = t->sum + n * channels, *square = t->square + n * channels;
     int64_t next = 0;
-    for (int64_t c = 0; c < channels; ++c) sum[c] = square[c] = 0;
+    for (int64_t c = 0; c < 2 * channels; ++c) sums[c] = 0;
     for (int64_t row = 0; row < size; row += some) {
       int64_t rows = some < size - row ? some : size - row, c = 0;
       const float *from = x + row * channels;
+      for (int64_t k = 0; k < channels; ++k) sum[k] = square[k] = 0;
       for (; c + WIDE <= channels; c += WIDE)
         moments_wide(from + c, rows, channels, center, low + c, high + c, sum + c, square + c);
       if (c < channels)
         moments_few(from + c, rows, channels, center, channels - c, low + c, high + c, sum + c,
                     square + c);
+      for (int64_t k = 0; k < channels; ++k) sums[k] += sum[k], sums[channels + k] += square[k];
       next = pick(work, n, next, (row + rows) * channels);
     }
+    for (int64_t c = 0; c < channels; ++c) sum[c] = sums[c], square[c] = sums[channels + c];
   }
 }
 

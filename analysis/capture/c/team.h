@@ -57,7 +57,7 @@ typedef struct {
   float *sum, *square; /* of each sample's channel, [N, C]: added up in one order */
   uint32_t *tables;    /* [threads, TABLES, B], empty between calls */
   float *picked;       /* [N, drawn] */
-  float *room;         /* [threads, span], of attention */
+  float *room;         /* [threads, span], for what a share works on */
   int64_t span;
 } Team;
 
