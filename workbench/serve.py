@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+from analysis.plotly_js import PLOTLY_JS
 from workbench.one_app import one_app
 from workbench.page import Settings
 from workbench.shell import STYLE, build_page, theme
 
+# The plots ask for it as well, but only when they stand on the page.
+PLOTLY_SOON = f'<link rel="preload" as="script" href="/gradio_api/file={PLOTLY_JS}">'
 MOST_UPLOAD = 200 * 2**20  # bytes of a capture file
 
 
@@ -27,6 +30,7 @@ def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
         share=False,
         ssr_mode=False,
         theme=theme(),
+        head=PLOTLY_SOON,
         css_paths=sorted(STYLE.parent.glob("*.css")),
         footer_links=[],
         max_file_size=MOST_UPLOAD,
