@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
-from analysis.plotly_js import PLOTLY_JS
+from workbench.components.plot import PLOTLY_URL
 from workbench.one_app import one_app
 from workbench.page import Settings
 from workbench.shell import STYLE, build_page, theme
 
 # The plots ask for it as well, but only when they stand on the page.
-PLOTLY_SOON = f'<link rel="preload" as="script" href="/gradio_api/file={PLOTLY_JS}">'
+PLOTLY_SOON = f'<link rel="preload" as="script" href="{PLOTLY_URL}">'
 MOST_UPLOAD = 200 * 2**20  # bytes of a capture file
 
 

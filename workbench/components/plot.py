@@ -16,7 +16,8 @@ from workbench.components.part import part
 
 _PLOT = '<div class="plot" role="figure"></div>'
 _HANDLE = '<div class="wb-clip" role="slider" tabindex="0" aria-valuenow="0" hidden><i></i></div>'
-_HEAD = f'<script src="/gradio_api/file={PLOTLY_JS}"></script>'
+PLOTLY_URL = f"/gradio_api/file={PLOTLY_JS}"
+_HEAD = f'<script src="{PLOTLY_URL}"></script>'
 
 plot = part(_PLOT, "plot.js", head=_HEAD)
 clip_plot = part(
