@@ -18,7 +18,6 @@ from workbench.session import Session, SessionStore
 
 Updates = dict[Any, Any]  # component -> its new value
 Change = Callable[..., None]  # (session, *values)
-MOST_REPAINTS = 3  # of one event, while others change what it shows
 
 
 @dataclass(frozen=True)
@@ -121,26 +120,28 @@ class Page:
     def changed(
         self, session: Session, change: Change, values: Sequence[Any], outputs: Sequence[Any]
     ) -> Updates:
-        """Apply a change and repaint; what was wrong becomes one sentence, nothing is lost."""
-        try:
-            change(session, *values)
-            painted = self._newest(session)
-        except NothingToDo:
-            return {self.notice: gr.skip()}
-        except UserError as error:
-            return sent({self.notice: {"kind": "error", "text": str(error)}})
-        wanted = {id(c) for c in (self.bar, *outputs)}
-        said = session.drawn.pop("said", None)  # what the event before had to say
-        return sent({self.notice: said, **{c: v for c, v in painted.items() if id(c) in wanted}})
+        """Apply a change and repaint; what was wrong becomes one sentence, nothing is lost.
 
-    def _newest(self, session: Session) -> Updates:
-        """A repaint; done again if meanwhile another event of the visitor chose something else."""
-        for _ in range(MOST_REPAINTS):
-            selection = session.selection
-            painted = self.paint(session)
-            if session.selection is selection:
-                break
-        return painted
+        A visitor's events may overlap, as a handle that is let go and its last move do: one of
+        them at a time.
+        """
+        with session.lock:
+            try:
+                change(session, *values)
+                painted = self.paint(session)
+            except NothingToDo:
+                return {self.notice: gr.skip()}
+            except UserError as error:
+                return sent({self.notice: {"kind": "error", "text": str(error)}})
+            said = session.drawn.pop("said", None)  # what the event before had to say
+            return sent({self.notice: said, **self._wanted(session, painted, outputs)})
+
+    def _wanted(self, session: Session, painted: Updates, outputs: Sequence[Any]) -> Updates:
+        wanted = {id(c) for c in (self.bar, *outputs)}
+        for part in painted:
+            if id(part) not in wanted:
+                session.shown.pop(id(part), None)
+        return {c: v for c, v in painted.items() if id(c) in wanted}
 
 
 def sent(updates: Updates) -> Updates:

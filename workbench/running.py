@@ -90,7 +90,8 @@ class Runner:
                 finally:
                     if not job.over:
                         page.jobs.cancel(session.key)
-                everything = {**page.paint(session, whole=True), **painted(session)}
+                with session.lock:
+                    everything = {**page.paint(session, whole=True), **painted(session)}
                 ended = {**everything, **self._ended(page, job), **self._cost(session, job)}
                 if alone and job.state == "done":
                     ended[self.progress] = None  # the answer says enough

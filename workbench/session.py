@@ -19,6 +19,7 @@ MOST_SESSIONS = 64
 MOST_BYTES = 2 * 2**30  # of captures that visitors brought, and of their results
 LIFE = 3600.0  # seconds after the last visit
 EVERY = 20.0  # seconds between looks at all sessions
+_NOTHING = object()  # equal to no state
 
 
 @dataclass
@@ -41,15 +42,25 @@ class Session:
     calibration: Any = None  # a CalibrationSet of the lab that Apply shall use
     lab: Lab = field(default_factory=Lab)
     swept: Swept = field(default_factory=Swept)
-    drawn: dict[str, Any] = field(default_factory=dict)  # what the page shows already
+    drawn: dict[str, Any] = field(default_factory=dict)  # what views remember between events
+    shown: dict[int, Any] = field(default_factory=dict)  # see `shows`
+    lock: Any = field(default_factory=threading.RLock)  # held while an event changes and paints
     turn: int = 0  # how often the bar was painted
     born: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
     weight: int = 0  # bytes of results, when they were last weighed
 
+    def shows(self, part: Any, state: Any) -> bool:
+        """Whether the page shows a part in this state already; from now on it does.
+
+        `Page.changed` takes that back where the part is none of what the event repaints.
+        """
+        shown, self.shown[id(part)] = self.shown.get(id(part), _NOTHING), state
+        return bool(shown == state)
+
     def weigh(self) -> None:
         """Measure what the visitor holds beside the capture and the float model, both shared."""
-        own = {k: v for k, v in vars(self).items() if k not in ("opened", "model")}
+        own = {k: v for k, v in vars(self).items() if k not in ("opened", "model", "lock")}
         self.weight = held(own.values(), [self.opened, self.model])
 
 

@@ -115,7 +115,8 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
 
     def restore(request: gr.Request) -> Updates:
         session = page.store.get(str(request.session_hash))
-        return restored(page, session, dict(request.query_params))
+        with session.lock:
+            return restored(page, session, dict(request.query_params))
 
     def leave(request: gr.Request) -> None:
         page.jobs.cancel(str(request.session_hash))
@@ -125,7 +126,8 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         session = page.store.get(str(request.session_hash))
         asked = event._data if isinstance(event._data, dict) else {}
         query = dict(parse_qsl(str(asked.get("value", ""))[1:]))
-        return restored(page, session, query, asked.get("index"))
+        with session.lock:
+            return restored(page, session, query, asked.get("index"))
 
     blocks.load(restore, None, outputs, queue=False, show_progress="hidden")
     page.bar.address(revisit, None, outputs, **READ)
@@ -152,7 +154,7 @@ def restored(
     if nonsense:
         named = ", ".join(nonsense)
         problems.append(f"The link's {named} could not be used with this capture: passed over.")
-    session.drawn.pop("map", None)
+    session.shown.clear()
     try:
         painted = page.paint(session, whole=True)
     except UserError as error:  # its filters leave no layer

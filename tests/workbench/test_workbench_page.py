@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
 from workbench.captures import bundled_capture
 from workbench.components import selection_bar
-from workbench.page import MOST_REPAINTS, Page, Settings
+from workbench.page import NothingToDo, Page, Settings
 from workbench.selection import first_selection
 from workbench.session import Session, SessionStore
 from workbench.shell import bar_value
+from workbench.views import explore
 
 
 @pytest.fixture
@@ -22,29 +24,39 @@ def session():
     return Session("visitor", opened, first_selection(opened))
 
 
-@pytest.fixture
-def page(session):
-    """A page of one view, whose painting other events may overtake."""
-    page = Page(Settings(), SessionStore(lambda key: session), [])
-    page.bar, page.notice, page.bar_value = selection_bar(), object(), bar_value
-    page.steps = []
+class View:
+    """A tab of one part, which it paints when its state is another; painting can be held up."""
 
-    def paint(session):
+    name = "explore"
+
+    def __init__(self):
+        self.part, self.detail, self.rest = selection_bar(), [], []
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.may_end.set()
+
+    def paint(self, session):
         step = session.selection.step
-        overtaken = page.overtakes.pop(0) if page.overtakes else step
-        session.selection = (
-            replace(session.selection, step=overtaken) if overtaken != step else (session.selection)
-        )
-        page.steps.append(step)
-        return {}
+        self.begun.set()
+        assert self.may_end.wait(20)
+        return {} if session.shows(self.part, step) else {self.part: step}
 
-    page.overtakes = []
-    page.views = [SimpleNamespace(name="explore", detail=[], rest=[], paint=paint)]
+
+@pytest.fixture
+def view():
+    return View()
+
+
+@pytest.fixture
+def page(session, view):
+    page = Page(Settings(), SessionStore(lambda key: session), [view])
+    page.bar, page.notice, page.bar_value = selection_bar(), object(), bar_value
     return page
 
 
-def to(step):
+def to(step, began=None):
     def change(session):
+        if began is not None:
+            began.set()
         session.selection = replace(session.selection, step=step)
 
     return change
@@ -54,17 +66,36 @@ def bar(page, updates):
     return json.loads(updates[page.bar])
 
 
-def test_an_event_that_is_overtaken_while_it_paints_paints_again(page, session):
-    page.overtakes = [7]
-    updates = page.changed(session, to(3), (), [])
-    assert page.steps == [3, 7]
-    assert bar(page, updates)["step"] == 7
+def test_of_two_events_that_overlap_the_second_waits_and_sends_what_it_changed(page, view, session):
+    view.may_end.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(page.changed, session, to(3), (), [])
+        assert view.begun.wait(20)
+        began = threading.Event()
+        second = pool.submit(page.changed, session, to(4, began), (), [view.part])
+        assert not began.wait(0.2)
+        view.may_end.set()
+        assert bar(page, first.result(20))["step"] == 3
+        updates = second.result(20)
+    assert bar(page, updates)["step"] == 4
+    assert json.loads(updates[view.part]) == 4
 
 
-def test_painting_ends_though_every_paint_is_overtaken(page, session):
-    page.overtakes = list(range(10, 20))
-    page.changed(session, to(3), (), [])
-    assert len(page.steps) == MOST_REPAINTS
+def test_what_an_event_does_not_send_is_sent_by_the_next_that_may(page, view, session):
+    assert view.part not in page.changed(session, to(3), (), [])
+    assert json.loads(page.changed(session, to(3), (), [view.part])[view.part]) == 3
+    assert view.part not in page.changed(session, to(3), (), [view.part])
+
+
+def moved(high):
+    return [-high, high]
+
+
+def test_a_move_of_a_handle_that_comes_after_its_end_changes_nothing(page, session):
+    explore.clip(session, moved(2.0), 3)
+    with pytest.raises(NothingToDo):
+        explore.drag(session, moved(5.0), 2)
+    assert session.selection.grid.clip == (-2.0, 2.0)
 
 
 def test_a_later_turn_never_shows_an_older_selection(page, session):

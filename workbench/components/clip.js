@@ -1,7 +1,7 @@
 // Two handles at layout.meta.clip = [low, high], over the plot that plot.js draws; see plot.py.
 const handles = [...element.querySelectorAll('.wb-clip')];
 const STEP = 0.01, LEAP = 0.1; // of the axis, for a key
-let ends = null, held = null, waiting = false, late = null;
+let ends = null, held = null, waiting = false, late = null, told = 0;
 
 const axes = () => box._fullLayout || {};
 const short = value => Number(value.toPrecision(3));
@@ -34,12 +34,13 @@ function move(side, value) {
   place();
 }
 
-// One request at a time: what comes while it is under way waits, and the newest wins.
+// One request at a time: what comes while it is under way waits, and the newest wins. They are
+// counted, for the last one may reach the server after the handle was let go.
 function sendDrag() {
   if (waiting) { late = true; return; }
   waiting = true;
   late = false;
-  trigger('drag', {index: held, value: [...ends]});
+  trigger('drag', {index: ++told, value: [...ends]});
   setTimeout(answered, 1000);
 }
 
@@ -49,7 +50,7 @@ function answered() {
   if (late && held !== null) sendDrag();
 }
 
-const settle = side => trigger('clip', {index: side, value: [...ends]});
+const settle = () => trigger('clip', {index: ++told, value: [...ends]});
 
 handles.forEach((handle, side) => {
   handle.addEventListener('pointerdown', event => {
@@ -67,7 +68,7 @@ handles.forEach((handle, side) => {
   handle.addEventListener('lostpointercapture', () => {
     if (held !== side) return;
     held = null;
-    settle(side);
+    settle();
   });
   handle.addEventListener('keydown', event => {
     const [low, high] = axes().xaxis.range, share = event.shiftKey ? LEAP : STEP;
@@ -77,7 +78,7 @@ handles.forEach((handle, side) => {
     if (by === undefined && to === undefined) return;
     event.preventDefault();
     move(side, to === undefined ? ends[side] + by * (high - low) : to);
-    settle(side);
+    settle();
   });
 });
 

@@ -6,7 +6,7 @@ whose layout has `meta.moves` the arrow keys move the page's selected cell, and 
 click selects the timestep of that number. After every drawing the plot's `data-rev` goes up by one.
 
 A clip plot also has two handles on its x axis, at `meta.clip`: dragging them fires `drag`, letting
-go or an arrow key `clip`, both with the new [low, high].
+go or an arrow key `clip`, both with the new [low, high] and a count that goes up.
 """
 
 from __future__ import annotations

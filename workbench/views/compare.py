@@ -128,7 +128,7 @@ class Compare:
         updates = {self.says: say.head(session), **self._paint_controls(session)}
         updates |= self.real.paint(session)
         if side is None:
-            session.drawn.pop("film", None)
+            session.shown.pop(id(self.player), None)
             parts = [self.pictures, self.player, self.quiz, self.plot]
             return {**updates, **dict.fromkeys([*parts, self.table, self.steps_table])}
         one = side.of(session.drawn.get("looked"))
@@ -165,9 +165,8 @@ class Compare:
         side, selection = session.side, session.selection
         one = side.of(session.drawn.get("looked"))
         state = (id(side), one.number, selection.gain) if selection.look == "steps" else None
-        if "film" in session.drawn and session.drawn["film"] == state:
+        if session.shows(self.player, state):
             return {}
-        session.drawn["film"] = state
         return {self.player: film(side, one, selection.gain) if state else None}
 
 

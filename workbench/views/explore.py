@@ -90,8 +90,8 @@ class Explore:
         page.on(self.find.input, _find, [self.find], overview)
         page.on_part(self.map.select, _choose_cell, self.detail)
         page.on_part(self.own.select, _choose_layer, self.detail)
-        page.on_part(self.histogram.drag, _drag, [self.facts, self.histogram])
-        page.on_part(self.histogram.clip, _clip, overview)
+        page.on_part(self.histogram.drag, drag, [self.facts, self.histogram])
+        page.on_part(self.histogram.clip, clip, overview)
         self.grid.wire(page, self.late, overview)
         self.late.wire(page, self.tables, self.facts)
 
@@ -130,9 +130,8 @@ class Explore:
         statistic = STATISTICS[selection.stat]
         grids = (selection.base, selection.own) if statistic.uses_grid else None
         state = (opened.key, selection.stat, selection.kind, selection.find, grids)
-        if session.drawn.get("map") == state:
+        if session.shows(self.map, state):
             return {}
-        session.drawn["map"] = state
         rows = visible_rows(opened, selection)
         values = opened.table(selection.stat, selection.base, selection.own)[rows]
         names = [opened.names[i] for i in rows]
@@ -189,16 +188,22 @@ def _choose_layer(session: Session, layer: Any, index: Any) -> None:
     session.selection = replace(session.selection, layer=layer)
 
 
-def _clip(session: Session, value: Any, index: Any) -> None:
+def clip(session: Session, value: Any, index: Any) -> None:
+    """A range drawn by hand; `index` counts what the handles ask for."""
     ends = value if isinstance(value, list) and len(value) == 2 else [None]
     if not all(type(end) in (int, float) for end in ends):
         raise NothingToDo
     session.selection = clipped(session.selection, *ends)
+    if type(index) is int:
+        session.drawn["clips"] = index
 
 
-def _drag(session: Session, value: Any, index: Any) -> None:
-    _clip(session, value, index)
-    session.drawn["dragging"] = True  # the map waits until the handle is let go
+def drag(session: Session, value: Any, index: Any) -> None:
+    """As `clip`, while the handle is held: the map waits until it is let go."""
+    if type(index) is not int or index < session.drawn.get("clips", 0):
+        raise NothingToDo  # overtaken by the end of its drag
+    clip(session, value, index)
+    session.drawn["dragging"] = True
 
 
-__all__ = ["ESTIMATOR_TITLES", "Explore", "visible_rows"]
+__all__ = ["ESTIMATOR_TITLES", "Explore", "clip", "drag", "visible_rows"]

@@ -29,9 +29,10 @@ class Guide:
             session = page.store.get(str(request.session_hash))
             data = event._data if isinstance(event._data, dict) else {}
             wanted = data.get("value")
-            step = go(session, wanted if isinstance(wanted, dict) else {})
-            painted = page.paint(session, whole=True)
-            tab = gr.Tabs(selected=session.selection.tab)
+            with session.lock:
+                step = go(session, wanted if isinstance(wanted, dict) else {})
+                painted = page.paint(session, whole=True)
+                tab = gr.Tabs(selected=session.selection.tab)
             return sent({**painted, self.part: {"step": step}, page.notice: None, page.tabs: tab})
 
         self.part.select(
@@ -61,7 +62,7 @@ def go(session: Session, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """
     name, index = wanted.get("lesson"), wanted.get("step")
     lesson = LESSONS.get(name) if isinstance(name, str) and name in LESSONS else None
-    session.drawn.pop("map", None)
+    session.shown.clear()
     if lesson is None or not isinstance(index, int) or not 0 <= index < len(lesson.steps):
         session.opened, session.selection = session.drawn.pop(
             BEFORE, (session.opened, session.selection)

@@ -117,18 +117,21 @@ def received(page: Page, session: Session, path: str | None) -> Updates:
         opened = open_file(path, "upload")
         if not page.settings.demo:
             opened.key = keep_file(Path(path), page.settings.runs)
-        show(session, opened)
     except UserError as error:
         text = str(error).replace(str(path), Path(path or "").name)
         return sent({page.notice: {"kind": "error", "text": text}})
-    return sent({page.notice: None, **page.paint(session, whole=True)})
+    with session.lock:
+        show(session, opened)
+        return sent({page.notice: None, **page.paint(session, whole=True)})
 
 
 def _opens(page: Page, key: str) -> Callable[[gr.Request], Updates]:
     def opens(request: gr.Request) -> Updates:
         session = page.store.get(str(request.session_hash))
-        show(session, example(key))
-        return sent({page.notice: None, **page.paint(session, whole=True)})
+        opened = example(key)
+        with session.lock:
+            show(session, opened)
+            return sent({page.notice: None, **page.paint(session, whole=True)})
 
     return opens
 
@@ -146,7 +149,7 @@ def show(session: Session, opened: OpenCapture) -> None:
     )
     session.selection = _visible(session.selection, opened)
     session.opened = opened
-    session.drawn.pop("map", None)
+    session.shown.clear()
 
 
 def _visible(selection: Selection, opened: OpenCapture) -> Selection:

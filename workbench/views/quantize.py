@@ -145,7 +145,7 @@ class Quantize:
         """The prediction for what is set, and the model that was made last."""
         if is_loaded():
             known, problem = usable(session.selection)
-            if problem:  # else another event may have changed it meanwhile
+            if problem:
                 session.selection = known
                 session.drawn["passed_over"] = problem
         elif not is_plain(session.selection):
@@ -179,9 +179,8 @@ class Quantize:
 
     def _paint_agreement(self, session: Session) -> Updates:
         variant = applied(session)
-        if session.drawn.get("agreement") == (state := variant.number if variant else None):
+        if session.shows(self.agreement, variant.number if variant else None):
             return {}
-        session.drawn["agreement"] = state
         if variant is None or not variant.errors:
             return {self.agreement: None}
         into = {name: error.input_db for name, error in variant.errors.items()}
@@ -190,9 +189,8 @@ class Quantize:
 
     def _paint_losses(self, session: Session) -> Updates:
         points = list(session.losses)  # the job adds to it meanwhile
-        if session.drawn.get("losses") == (state := (len(points), id(session.losses))):
+        if session.shows(self.losses, (len(points), id(session.losses))):
             return {}
-        session.drawn["losses"] = state
         return {self.losses: losses(points), self.loss_table: loss_table(points)}
 
 

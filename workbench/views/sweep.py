@@ -149,12 +149,13 @@ class Sweep:
         def load(request: gr.Request, event: gr.EventData) -> Updates:
             session = page.store.get(str(request.session_hash))
             data = event._data if isinstance(event._data, dict) else {}
-            try:
-                said = {"kind": "info", "text": load_row(session, data.get("value"))}
-                painted = page.paint(session)
-            except UserError as error:
-                return sent({page.notice: {"kind": "error", "text": str(error)}})
-            session.drawn["said"] = said  # the tab that opens clears what was said before
+            with session.lock:
+                try:
+                    said = {"kind": "info", "text": load_row(session, data.get("value"))}
+                    painted = page.paint(session)
+                except UserError as error:
+                    return sent({page.notice: {"kind": "error", "text": str(error)}})
+                session.drawn["said"] = said  # the tab that opens clears what was said before
             return sent({**painted, page.notice: said, page.tabs: gr.Tabs(selected="quantize")})
 
         for part in (self.row_table, self.pareto):
