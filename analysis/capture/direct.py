@@ -9,7 +9,6 @@ import torch
 
 from analysis.capture.columns import LayerColumns
 from analysis.capture.native import (
-    BROKEN,
     TABLES,
     CMoments,
     CTeam,
@@ -103,16 +102,24 @@ class Sight:
             moments=moments.address,
         )
         self._address = ctypes.addressof(self._view)
+        self._next: Sight | None = None
         place.make_room(samples, channels, 0 if positions is None else positions.size)
 
-    def take(self, x: torch.Tensor, known: Moments | None, step: int) -> bool:
-        """Take in a tensor, unless it holds NaN or infinity; `known` are moments of the same."""
+    def followed_by(self, other: Sight) -> None:
+        """Let another see the same tensors, right after this one."""
+        self._next, self._view.next = other, other._address
+
+    def take(self, x: torch.Tensor, known: Moments | None, step: int) -> int:
+        """Take in a tensor, for all that see it; `known` are moments of the same.
+
+        Returns the place, from 1, of the first that sees NaN or infinity; 0 if there is none.
+        """
         if self._copied:
             x = Arranged(x, self._channels_last).x
         place, address = self._place, x.data_ptr()
         found = None if known is None else known.address
-        answer = place.observe(self._address, found, address, step, place.team)
-        return answer != BROKEN
+        broken: int = place.observe(self._address, found, address, step, place.team)
+        return broken
 
 
 class ScoresSight(Sight):
@@ -132,12 +139,12 @@ class ScoresSight(Sight):
         samples, heads, _, _ = scores.shape
         place.make_room(samples, heads, positions.size, scores.room())
 
-    def take_scores(self, scores: Scores, step: int) -> bool:
-        """Take them in, unless one is NaN or infinity."""
+    def take_scores(self, scores: Scores, step: int) -> int:
+        """Take them in; 0 unless one is NaN or infinity."""
         self._attention.q, self._attention.k = scores.q.data_ptr(), scores.k.data_ptr()
         place = self._place
-        answer = place.observe(self._address, None, None, step, place.team)
-        return answer != BROKEN
+        broken: int = place.observe(self._address, None, None, step, place.team)
+        return broken
 
 
 def as_stored(scores: Scores) -> Arranged:

@@ -28,7 +28,6 @@ _FINITE = ("-ffinite-math-only", "-fno-math-errno")
 FLAGS = ("-O3", "-march=native", *_REORDERED, *_FINITE, "-shared", "-fPIC")
 
 
-BROKEN = 1  # the answer of observe() where a value is no number
 TABLES, MOST_THREADS = 4, 256  # tables of counts for each thread
 
 _pointer, _whole, _real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -61,7 +60,7 @@ class CView(ctypes.Structure):
     _fields_ = (
         *((name, _whole) for name in ("samples", "channels", "size", "planes")),
         *((name, _whole) for name in ("first", "last", "drawn")),
-        *((name, _pointer) for name in ("positions", "columns", "moments", "attention")),
+        *((name, _pointer) for name in ("positions", "columns", "moments", "attention", "next")),
     )
 
 

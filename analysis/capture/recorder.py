@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 from weakref import ref
 
@@ -14,10 +15,12 @@ from analysis.capture.columns import LayerColumns
 from analysis.capture.direct import Moments, ScoresSight, Sight, Workplace, as_stored
 from analysis.capture.softmax import Scores
 from analysis.capture.summary import Arranged, HostSummary, Observed, Summary, to_host
+from analysis.capture.trace import Part, Seers
 from analysis.errors import UserError, check_whole
 from analysis.records import Array, LayerRef, LayerStats
 
 OWN = ("q", "k", "v", "softmax")  # taps whose tensors no other layer is given
+Found = Summary | Moments  # what one tensor holds; a run finds all of a kind
 
 
 class Recorder:
@@ -39,7 +42,9 @@ class Recorder:
         self._step = 0
         self._first, self._size = 0, 1
         self._pending: list[tuple[str, Observed]] = []
-        self._shared: tuple[ref[torch.Tensor], int, Summary | Moments] | None = None
+        self._passes = 0  # of this batch
+        self._shared: tuple[str, ref[torch.Tensor], int, Found] | None = None
+        self._sharing: set[str] = set()  # layers whose tensor is shown to others after them
         self._centers: dict[str, float] = {}
         self._draws: dict[int, Array] = {}  # by values in a sample
         self._positions: dict[tuple[Any, ...], Array] = {}  # by how tensors lie in memory
@@ -51,7 +56,7 @@ class Recorder:
 
     def begin_batch(self, first: int, size: int) -> None:
         """Samples `first` .. `first + size` come next."""
-        self._first, self._size = first, size
+        self._first, self._size, self._passes = first, size, 0
         self._positions.clear()
         self._indices.clear()
         self._sights.clear()
@@ -60,66 +65,82 @@ class Recorder:
     def begin_pass(self, timestep: float) -> None:
         """The denoiser is called for this timestep."""
         self._step = int(np.argmin(np.abs(self.timesteps - timestep)))
+        self._passes += 1
 
-    def observe(self, layer: LayerRef, x: torch.Tensor | Scores, part: slice | None = None) -> None:
-        """Take in one tensor [N, C, ...], or some of its channels, always the same of a layer.
+    def observe(self, seers: Seers, x: torch.Tensor | Scores) -> None:
+        """Take in one tensor [N, C, ...] for the layers that see it, some of its channels or all.
 
-        Layers that share a tensor share the pass over it.
+        A layer always sees the same part. Layers that share a tensor share the pass over it.
         """
+        layer, name = seers[0][0], seers[0][0].name
         if isinstance(x, Scores):
-            if self._take_scores(layer, x):
+            if self._take_scores(name, x):
                 return
             x = x.tensor()
-        try:
-            version = x._version
-        except RuntimeError:  # inference tensors have none
-            version = -1
-        known: Any = None  # a Summary or Moments, as all that this run finds
-        if self._shared and self._shared[0]() is x and self._shared[1] == version >= 0:
-            known = self._shared[2]
-        found: Summary | Moments
-        sight = self._sights.get((layer.name, x.shape, x.stride(), x.dtype))
+        known: Any = None if self._shared is None else self._known(x)
+        found: Found
+        sight = self._sights.get((name, x.shape, x.stride(), x.dtype))
         if sight is None and (self._place is None or not x.is_cpu):
-            found = self._reduce(layer, x, part, known)
+            found = self._reduce(seers, x, known)
         else:
-            sight = sight or self._sight(layer, x, part)
-            if not sight.take(x, known, self._step):
-                self._complain(layer.name)
+            sight = sight or self._sight(seers, x)
+            broken = sight.take(x, known, self._step)
+            if broken:
+                self._complain(seers[broken - 1][0].name)
             found = known or sight.moments
-        if layer.tap not in OWN:
+        if name in self._sharing or (self._passes < 2 and layer.tap not in OWN):
+            self._share(name, x, found)
+
+    def _known(self, x: torch.Tensor) -> Found | None:
+        """What another layer has found in this tensor, if nobody has written to it since."""
+        assert self._shared is not None
+        name, tensor, version, found = self._shared
+        if tensor() is not x or x._version != version:
+            return None
+        self._sharing.add(name)
+        return found
+
+    def _share(self, name: str, x: torch.Tensor, found: Found) -> None:
+        """Keep what a layer has found for the next; the first pass tells whose they need."""
+        if not x.is_inference():  # such tensors do not tell whether they were written to
             # Weak: the model writes its next activation where it has just freed one.
-            self._shared = (ref(x), version, found)
+            self._shared = (name, ref(x), x._version, found)
 
     def flush(self) -> None:
         """Bring what was observed to the host, in one go, and merge it."""
         self._shared = None
         self._drain()
 
-    def _sight(self, layer: LayerRef, x: torch.Tensor, part: slice | None) -> Sight:
+    def _sight(self, seers: Seers, x: torch.Tensor) -> Sight:
         """For tensors like this one, to the end of the batch."""
+        arranged = Arranged.of(seers[0][0], x)
+        sights = [self._sight_of(layer.name, arranged, part) for layer, part in seers]
+        for one, next_one in pairwise(sights):
+            one.followed_by(next_one)
+        self._sights[seers[0][0].name, x.shape, x.stride(), x.dtype] = sights[0]
+        return sights[0]
+
+    def _sight_of(self, name: str, arranged: Arranged, part: Part) -> Sight:
         assert self._place is not None
-        name, arranged = layer.name, Arranged.of(layer, x)
         columns = self._columns_of(name, arranged.width(part))
         drawn, moments = self._drawn(arranged, part), self._moments_of(name, arranged.shape[1])
-        sight = Sight(self._place, arranged, part, drawn, columns, moments)
-        self._sights[name, x.shape, x.stride(), x.dtype] = sight
-        return sight
+        return Sight(self._place, arranged, part, drawn, columns, moments)
 
-    def _take_scores(self, layer: LayerRef, scores: Scores) -> bool:
+    def _take_scores(self, name: str, scores: Scores) -> bool:
         """The same of probabilities; `False` where they have to be stored first."""
         if self._place is None or not scores.small:
             return False
-        key = (layer.name, scores.shape, scores.q.stride(), scores.k.stride())
+        key = (name, scores.shape, scores.q.stride(), scores.k.stride())
         sight = self._scores.get(key)
         if sight is None:
-            name, heads = layer.name, scores.shape[1]
+            heads = scores.shape[1]
             drawn = self._drawn(as_stored(scores), None)
             if drawn is None:
                 return False
             told = self._columns_of(name, heads), self._moments_of(name, heads)
             sight = self._scores[key] = ScoresSight(self._place, scores, drawn, *told)
-        if not sight.take_scores(scores, self._step):
-            self._complain(layer.name)
+        if sight.take_scores(scores, self._step):
+            self._complain(name)
         return True
 
     def _moments_of(self, name: str, channels: int) -> Moments:
@@ -128,12 +149,13 @@ class Recorder:
             self._moments[center] = Moments(channels)
         return self._moments[center]
 
-    def _reduce(self, layer: LayerRef, x: torch.Tensor, part: slice | None, known: Any) -> Summary:
+    def _reduce(self, seers: Seers, x: torch.Tensor, known: Summary | None) -> Summary:
         """By torch's reductions, on the tensor's device."""
-        name, arranged = layer.name, Arranged.of(layer, x)
-        summary = known or self._centered(_center_key(name), arranged)
-        values = arranged.values(part, self._index(arranged, part))
-        self._pending.append((name, (summary.part(part), values)))
+        arranged = Arranged.of(seers[0][0], x)
+        summary = known or self._centered(_center_key(seers[0][0].name), arranged)
+        for layer, part in seers:
+            values = arranged.values(part, self._index(arranged, part))
+            self._pending.append((layer.name, (summary.part(part), values)))
         if self._per_sample is None or x.is_cpu:
             self._drain()  # nothing to wait for, or too much to hold
         return summary
@@ -144,7 +166,7 @@ class Recorder:
             return Summary.of(arranged, self._centers[key])
         return Summary.first(arranged)
 
-    def _index(self, arranged: Arranged, part: slice | None) -> torch.Tensor | None:
+    def _index(self, arranged: Arranged, part: Part) -> torch.Tensor | None:
         """The same positions on the tensor's device, brought there once a batch."""
         positions = self._drawn(arranged, part)
         if positions is None:
@@ -155,7 +177,7 @@ class Recorder:
             self._indices[key] = index.to(arranged.x.device)
         return self._indices[key]
 
-    def _drawn(self, arranged: Arranged, part: slice | None) -> Array | None:
+    def _drawn(self, arranged: Arranged, part: Part) -> Array | None:
         """Positions [N, n] in each sample that enter the histogram; `None` for all."""
         size = arranged.size(part)
         if self._per_sample is None or self._per_sample >= size:

@@ -5,7 +5,7 @@ Layers have their `forward` wrapped, which costs them a fifth of what a hook of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from analysis.capture.softmax import Scores, softmax_chunks
 from analysis.records import LayerRef, Shortcut
 
 Part = slice | None  # channels of the tensor that are meant; None for all
-Observe = Callable[[LayerRef, torch.Tensor | Scores, Part], None]
+Seers = tuple[tuple[LayerRef, Part], ...]  # who sees a tensor: a layer's input, and its halves
+Observe = Callable[[Seers, torch.Tensor | Scores], None]
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def observed(
     observe: Observe,
     on_timestep: Callable[[float], None],
 ) -> Iterator[None]:
-    """While this is open, `observe(layer, tensor, part)` is called for every tapped tensor.
+    """While this is open, `observe(seers, tensor)` is called for every tapped tensor.
 
     The softmax of fused attention is no tensor yet: it comes as `Scores`.
     `on_timestep` hears the timestep of each forward pass, taken from the denoiser's own
@@ -41,10 +42,21 @@ def observed(
             lambda _, args, kwargs: on_timestep(_timestep(args, kwargs)), with_kwargs=True
         )
         stack.callback(clock.remove)
-        for layer in reversed(tuple(layers)):  # what is wrapped last looks first
-            for wrapped in _attach(modules, layer, seams.get(layer.module, 0), observe):
+        for seers in reversed(_seers(layers, seams)):  # what is wrapped last looks first
+            for wrapped in _attach(modules, seers, observe):
                 stack.enter_context(wrapped)
         yield
+
+
+def _seers(layers: Iterable[LayerRef], seams: Mapping[str, int]) -> list[Seers]:
+    """Layers with their parts, those together that are shown the same tensor."""
+    found: dict[tuple[str, str], Seers] = {}
+    for layer in layers:
+        seam = seams.get(layer.module, 0)
+        part = {"h": slice(0, seam), "skip": slice(seam, None)}.get(layer.tap)
+        key = (layer.module, layer.tap if part is None else "input")
+        found[key] = (*found.get(key, ()), (layer, part))
+    return list(found.values())
 
 
 Look = Callable[[torch.Tensor], object]
@@ -92,27 +104,25 @@ def _timestep(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
     return float(t.reshape(-1)[0]) if torch.is_tensor(t) else float(t)
 
 
-def _attach(
-    modules: dict[str, Any], layer: LayerRef, seam: int, observe: Observe
-) -> Iterator[Wrapped]:
+def _attach(modules: dict[str, Any], seers: Seers, observe: Observe) -> Iterator[Wrapped]:
     """One after the other: each wraps what the one before has made."""
+    (layer, _), *_ = seers
+    look = partial(observe, seers)
     if layer.tap in ("q", "k", "v"):
-        projection = modules[f"{layer.module}.to_{layer.tap}"]
-        yield _after(projection, lambda out: observe(layer, out, None))
+        yield _after(modules[f"{layer.module}.to_{layer.tap}"], look)
     elif layer.tap == "softmax":
-        yield from _attach_softmax(modules, layer, observe)
+        yield from _attach_softmax(modules, layer, look)
     else:
-        part = {"h": slice(0, seam), "skip": slice(seam, None)}.get(layer.tap)
-        yield _before(modules[layer.module], lambda x: observe(layer, x, part))
+        yield _before(modules[layer.module], look)
 
 
 def _attach_softmax(
-    modules: dict[str, Any], layer: LayerRef, observe: Observe
+    modules: dict[str, Any], layer: LayerRef, look: Callable[[torch.Tensor | Scores], None]
 ) -> Iterator[Wrapped]:
     """Quantized attention shows its softmax; fused attention has to be worked out beside it."""
     own = modules.get(f"{layer.module}.processor.softmax")
     if own is not None:
-        yield _before(own, lambda x: observe(layer, x, None))
+        yield _before(own, look)
         return
     attention = modules[layer.module]
     seen: dict[str, torch.Tensor] = {}
@@ -121,7 +131,7 @@ def _attach_softmax(
         seen[tap] = out
         if len(seen) == 2:
             for scores in softmax_chunks(attention, seen["q"], seen["k"]):
-                observe(layer, scores, None)
+                look(scores)
             seen.clear()
 
     for tap in "qk":

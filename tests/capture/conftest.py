@@ -9,9 +9,15 @@ import pytest
 import torch
 
 from analysis.capture.recorder import Recorder, finished
+from analysis.capture.trace import Part, Seers
 from analysis.records import Histogram, LayerRef, LayerStats
 
 CONV = LayerRef("net.conv", "conv", shape=(4, 4, 3, 3))
+
+
+def alone(layer: LayerRef, part: Part = None) -> Seers:
+    """One layer that sees what no other does."""
+    return ((layer, part),)
 
 
 def record_batches(
@@ -32,7 +38,7 @@ def record_batches(
         recorder.begin_batch(first, size)
         for timestep, x in zip(timesteps, steps, strict=True):
             recorder.begin_pass(timestep)
-            recorder.observe(layer, x[first : first + size], part)
+            recorder.observe(alone(layer, part), x[first : first + size])
             recorder.flush()
         first += size
     assert first == samples

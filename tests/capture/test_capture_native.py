@@ -52,7 +52,7 @@ x = torch.ones(4, 64, 64, 64).exp()
 with_torch = threads()
 recorder = Recorder(np.array([1.0]), 4, 0, 512, None)
 recorder.begin_batch(0, 4)
-recorder.observe(LayerRef("net.conv", "conv"), x)
+recorder.observe(((LayerRef("net.conv", "conv"), None),), x)
 assert recorder._place is not None
 print(alone, with_torch, threads())
 """

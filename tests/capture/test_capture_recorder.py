@@ -12,6 +12,7 @@ from analysis.capture.direct import Sight
 from analysis.capture.recorder import Recorder, finished
 from analysis.errors import UserError
 from analysis.records import LayerRef
+from tests.capture.conftest import alone
 
 CONV = LayerRef("net.conv", "conv")
 MISS = 1e-9  # chance that a fair draw fails the bound below
@@ -106,7 +107,7 @@ def test_guidance_shows_each_sample_twice(record):
     recorder = Recorder(np.array([1.0]), 3, 0, 512, 60)
     recorder.begin_batch(0, 3)
     recorder.begin_pass(1.0)
-    recorder.observe(CONV, torch.cat([x, x]))
+    recorder.observe(alone(CONV), torch.cat([x, x]))
     recorder.flush()
     doubled = finished(recorder, [CONV])[1][0]
     single = record([x], layer=CONV, drawn=60)
@@ -138,7 +139,7 @@ def test_layers_that_share_a_tensor_get_equal_statistics():
         x = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(int(timestep)))
         recorder.begin_pass(timestep)
         for layer in layers:
-            recorder.observe(layer, x)
+            recorder.observe(alone(layer), x)
         recorder.flush()
     kept, stats, _ = finished(recorder, layers)
     assert kept == layers
@@ -154,7 +155,7 @@ def test_a_tensor_that_is_written_to_later_is_seen_as_it_was():
     for timestep in (3.0, 2.0, 1.0):
         x = torch.full((2, 3, 4, 4), timestep)
         recorder.begin_pass(timestep)
-        recorder.observe(CONV, x)
+        recorder.observe(alone(CONV), x)
         x.mul_(-100)
         recorder.flush()
     assert finished(recorder, [CONV])[1][0].mean.tolist() == [3, 2, 1]
@@ -169,8 +170,8 @@ def test_a_tensor_that_is_written_to_between_two_layers_is_looked_at_again(watch
     recorder.begin_pass(1.0)
     with torch.inference_mode(not watched):
         x = torch.ones(2, 3, 4, 4)
-        recorder.observe(first, x)
-        recorder.observe(second, x.mul_(5))
+        recorder.observe(alone(first), x)
+        recorder.observe(alone(second), x.mul_(5))
     recorder.flush()
     stats = finished(recorder, [first, second])[1]
     assert [float(one.mean[0]) for one in stats] == [1, 5]
@@ -181,24 +182,61 @@ def test_what_projections_put_out_does_not_part_those_that_share_a_tensor(monkey
     """Attention is shown as to_q, its output, to_k, its output, to_v, its output."""
     looks = []
     # With the kernels, and without; what is known comes third or last.
-    for owner, way, at in ((Sight, "take", 2), (Recorder, "_reduce", 4)):
+    for owner, way, at in ((Sight, "take", 2), (Recorder, "_reduce", 3)):
         done = getattr(owner, way)
         spied = lambda *args, done=done, at=at: (looks.append(args[at] is None), done(*args))[1]  # noqa: E731
         monkeypatch.setattr(owner, way, spied)
-    recorder = Recorder(np.array([1.0]), 2, 0, 512, 8)
+    recorder = Recorder(np.array([2.0, 1.0]), 2, 0, 512, 8)
     recorder.begin_batch(0, 2)
-    recorder.begin_pass(1.0)
-    x = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
-    layers = []
-    for tap in "qkv":
-        layers += [LayerRef(f"net.to_{tap}", "linear"), LayerRef(f"net#{tap}", "attention", tap)]
-        recorder.observe(layers[-2], x)
-        recorder.observe(layers[-1], x * 2)
-    recorder.flush()
-    assert looks == [True, True, False, True, False, True]  # who had to look for himself
+    inputs = [LayerRef(f"net.to_{tap}", "linear") for tap in "qkv"]
+    outputs = [LayerRef(f"net#{tap}", "attention", tap) for tap in "qkv"]
+    layers = [layer for pair in zip(inputs, outputs, strict=True) for layer in pair]
+    for timestep in (2.0, 1.0):
+        recorder.begin_pass(timestep)
+        x = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(int(timestep)))
+        for i, layer in enumerate(layers):
+            recorder.observe(alone(layer), x * 2 if i % 2 else x)
+        recorder.flush()
+    assert looks == [True, True, False, True, False, True] * 2  # who had to look for himself
     stats = finished(recorder, layers)[1]
     assert all(np.array_equal(one.channel_max, stats[0].channel_max) for one in stats[::2])
     assert all(np.array_equal(one.channel_max, 2 * stats[0].channel_max) for one in stats[1::2])
+
+
+HALVES = LayerRef("net.up#h", "conv", "h"), LayerRef("net.up#skip", "conv", "skip")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_halves_are_seen_with_the_whole_as_they_are_alone(record, whole):
+    up, (h, skip) = LayerRef("net.up", "conv"), HALVES
+    seers = ((h, slice(0, 2)), (skip, slice(2, None)))
+    if whole:
+        seers = ((up, None), *seers)
+    recorder = Recorder(np.array([2.0, 1.0]), 2, 0, 512, 40)
+    recorder.begin_batch(0, 2)
+    random = torch.Generator().manual_seed(0)
+    steps = [torch.randn(2, 5, 8, 8, generator=random) for _ in range(2)]
+    for timestep, x in zip((2.0, 1.0), steps, strict=True):
+        recorder.begin_pass(timestep)
+        recorder.observe(seers, x)
+        recorder.flush()
+    for (layer, part), stats in zip(
+        seers, finished(recorder, [s for s, _ in seers])[1], strict=True
+    ):
+        one = record(steps, layer=layer, part=part, drawn=40)
+        assert np.array_equal(stats.channel_min, one.channel_min)
+        assert np.array_equal(stats.histogram.counts, one.histogram.counts)
+        assert np.array_equal(stats.mean, one.mean)
+
+
+def test_what_is_no_number_names_the_half_that_holds_it():
+    recorder = Recorder(np.array([1.0]), 1, 0, 512, 8)
+    recorder.begin_batch(0, 1)
+    recorder.begin_pass(1.0)
+    x = torch.ones(1, 5, 4, 4)
+    x[0, 3, 1, 1] = math.nan
+    with pytest.raises(UserError, match=r"activations of net\.up#skip are not finite"):
+        recorder.observe(((HALVES[0], slice(0, 2)), (HALVES[1], slice(2, None))), x)
 
 
 def test_a_layer_that_misses_a_step_is_told_apart():
@@ -207,9 +245,9 @@ def test_a_layer_that_misses_a_step_is_told_apart():
     recorder.begin_batch(0, 1)
     for timestep in (2.0, 1.0):
         recorder.begin_pass(timestep)
-        recorder.observe(CONV, torch.ones(1, 1, 2, 2))
+        recorder.observe(alone(CONV), torch.ones(1, 1, 2, 2))
         if timestep == 1.0:
-            recorder.observe(other, torch.ones(1, 1, 2, 2))
+            recorder.observe(alone(other), torch.ones(1, 1, 2, 2))
         recorder.flush()
     kept, stats, absent = finished(recorder, [CONV, other, LayerRef("net.never", "conv")])
     assert kept == [CONV]
@@ -223,7 +261,7 @@ def test_a_pass_counts_for_the_nearest_timestep(offset):
     recorder.begin_batch(0, 1)
     for timestep in (900.5, 3.25):
         recorder.begin_pass(timestep + offset)
-        recorder.observe(CONV, torch.full((1, 1, 1, 1), timestep))
+        recorder.observe(alone(CONV), torch.full((1, 1, 1, 1), timestep))
         recorder.flush()
     assert finished(recorder, [CONV])[1][0].mean.tolist() == [900.5, 3.25]
 
@@ -233,8 +271,8 @@ def test_a_layer_that_runs_twice_in_a_pass_counts_twice():
     recorder.begin_batch(0, 2)
     for timestep in (3.0, 2.0, 1.0):
         recorder.begin_pass(timestep)
-        recorder.observe(CONV, torch.zeros(2, 3, 4, 4))
-        recorder.observe(CONV, torch.ones(2, 3, 4, 4))
+        recorder.observe(alone(CONV), torch.zeros(2, 3, 4, 4))
+        recorder.observe(alone(CONV), torch.ones(2, 3, 4, 4))
         recorder.flush()
     stats = finished(recorder, [CONV])[1][0]
     assert stats.count.tolist() == [2 * 96] * 3

@@ -16,6 +16,7 @@ from analysis.capture.recorder import Recorder, finished
 from analysis.capture.softmax import Scores
 from analysis.errors import UserError
 from analysis.records import LayerRef, LayerStats
+from tests.capture.conftest import alone
 
 compiled = pytest.mark.skipif(kernel() is None, reason="there is no C compiler here")
 
@@ -134,7 +135,7 @@ def looked_at(steps, drawn: int = 24, stored: bool = False, sizes: tuple[int, ..
             recorder.begin_pass(float(len(steps) - step))
             q, k = (x[first : first + size] for x in pair)
             scores = Scores(q, k, 0.3)
-            recorder.observe(SOFTMAX, scores.tensor() if stored else scores)
+            recorder.observe(alone(SOFTMAX), scores.tensor() if stored else scores)
             recorder.flush()
     return finished(recorder, [SOFTMAX])[1][0]
 

@@ -32,10 +32,11 @@ def shown(model, names: list[str] | None = None, **options) -> Shown:
     seen: Shown = []
     now = [0.0]
 
-    def observe(layer, x, part) -> None:
+    def observe(seers, x) -> None:
         x = x.tensor() if isinstance(x, Scores) else x
-        tensor = x if part is None else x[:, part]
-        seen.append((layer.name, now[0], tensor.detach().clone()))
+        for layer, part in seers:
+            tensor = x if part is None else x[:, part]
+            seen.append((layer.name, now[0], tensor.detach().clone()))
 
     layers = [x for x in observed_layers(model, None) if names is None or x.name in names]
 
@@ -161,7 +162,7 @@ class TestHooksGo:
         assert hooks(ddpm.denoiser) == 0
 
     def test_after_an_exception_inside_the_model(self, ddpm):
-        def broken(layer, x, part) -> None:
+        def broken(seers, x) -> None:
             raise ArithmeticError("while observing")
 
         with (

@@ -2,8 +2,6 @@
 
 #include "team.h"
 
-enum { BROKEN = 1 }; /* what observe() answers where a value is no number */
-
 /* Not isfinite(): the compiler has been told that it need not expect anything else. */
 static int is_number(double x) {
   uint64_t bits;
@@ -62,16 +60,15 @@ static void ask_for(const Columns *to, int64_t step) {
   }
 }
 
-/* Takes x into the columns of a layer. `known` are moments of the same x, NULL if not yet found. */
-int observe(const View *v, const Moments *known, const float *x, int64_t step, const Team *team) {
+/* Takes x into the columns of a layer; whether its values are numbers. */
+static int take(const View *v, const Moments *known, const float *x, int64_t step, const Team *team) {
   Moments *own = v->moments;
-  ask_for(v->columns, step);
   if (!known) {
     own->center = own->next_center;
     summarize(v, x, team);
   }
   Row row = row_of(v, known ? known : own);
-  if (!row.finite) return BROKEN;
+  if (!row.finite) return 0;
   if (row.far) own->next_center = (float)row.mean;
   if (!known && row.far && !own->decided) { /* the first tensor is looked at again */
     own->center = own->next_center;
@@ -84,6 +81,17 @@ int observe(const View *v, const Moments *known, const float *x, int64_t step, c
   if (!to->begun || to->least < to->reach_low || to->greatest >= to->reach_high) widen(to);
   if (known || !v->positions) count(v, x, step, team);
   else count_picked(v, step, team);
+  return 1;
+}
+
+/* The same for all that see x. `known` are moments of the same x, NULL if not yet found. The answer
+   is the place, from 1, of the first that sees what is no number; 0 if there is none. */
+int observe(const View *v, const Moments *known, const float *x, int64_t step, const Team *team) {
+  for (const View *one = v; one; one = one->next) ask_for(one->columns, step);
+  for (int place = 1; v; v = v->next, ++place) {
+    if (!take(v, known, x, step, team)) return place;
+    if (!known) known = v->moments;
+  }
   return 0;
 }
 

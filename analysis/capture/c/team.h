@@ -37,7 +37,7 @@ typedef struct {
 } Columns;
 
 /* A tensor as a layer sees it: which of its values are meant, and where they go. */
-typedef struct {
+typedef struct View {
   int64_t samples, channels, size, planes; /* [N, C, M] if planes, else [N, M, C] */
   int64_t first, last;                     /* channels that are meant */
   int64_t drawn;                           /* values counted of each sample */
@@ -45,6 +45,7 @@ typedef struct {
   Columns *columns;
   Moments *moments;
   const Attention *attention; /* planes are its probabilities [N, H, L * S]; NULL: they lie in x */
+  const struct View *next;    /* who else sees the same tensor */
 } View;
 
 /* GOMP_parallel and omp_get_thread_num of the very OpenMP library that torch uses: a second team
