@@ -38,7 +38,7 @@ class Workplace:
     """What all layers of a recorder use in turn: the kernels, the threads and their counts."""
 
     def __init__(self, library: ctypes.CDLL, bins: int) -> None:
-        self.observe = library.observe
+        self.observe, self.room_of = library.observe, library.room_of
         parallel, number, threads = crew()
         self._tables = np.zeros((threads, TABLES, bins), dtype=np.uint32)
         self._team = CTeam(
@@ -135,9 +135,9 @@ class ScoresSight(Sight):
     ) -> None:
         super().__init__(place, as_stored(scores), None, positions, columns, moments)
         self._attention = scores.native()
-        self._view.attention = ctypes.addressof(self._attention)
+        address = self._view.attention = ctypes.addressof(self._attention)
         samples, heads, _, _ = scores.shape
-        place.make_room(samples, heads, positions.size, scores.room())
+        place.make_room(samples, heads, positions.size, place.room_of(address))
 
     def take_scores(self, scores: Scores, step: int) -> int:
         """Take them in; 0 unless one is NaN or infinity."""

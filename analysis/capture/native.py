@@ -105,6 +105,7 @@ def kernel() -> ctypes.CDLL | None:
     library.observe.restype = ctypes.c_int
     library.attend.argtypes = [_pointer, _pointer, _pointer]
     library.attend.restype = None
+    library.room_of.argtypes, library.room_of.restype = [_pointer], _whole
     return library
 
 

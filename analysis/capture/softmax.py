@@ -12,7 +12,6 @@ from analysis.capture.native import CAttention, CTeam, CView, crew, kernel
 
 MOST_SCORES = 2**20  # attention scores looked at in one go, a sample
 SMALL = 2**14  # values of one head's keys that stay at hand; more are torch's to multiply
-_ROWS, _KEYS = 32, 4  # of the kernel, at most
 
 
 class Scores:
@@ -39,24 +38,20 @@ class Scores:
             return torch.matmul(self.q * self.scale, self.k.transpose(2, 3)).softmax(dim=-1)
         samples, heads, rows, length = self.shape
         parallel, number, threads = crew()
-        span = self.room()
+        task = self.native()
+        span = library.room_of(ctypes.byref(task))
         out, room = self.q.new_empty(self.shape), self.q.new_empty(threads, span)
         team = CTeam(parallel, number, threads, room=room.data_ptr(), span=span)
-        task = self.native()
         view = CView(samples, heads, rows * length, attention=ctypes.addressof(task))
         library.attend(ctypes.byref(view), out.data_ptr(), ctypes.byref(team))
         return out
 
     def native(self) -> CAttention:
-        """As the kernel takes it; `point` brings it to others that lie alike in memory."""
+        """As the kernels take them."""
         _, heads, rows, length = self.shape
         strides = (*self.q.stride()[:3], *self.k.stride()[:3])
         sizes = (heads, rows, length, self.q.shape[3])
         return CAttention(self.q.data_ptr(), self.k.data_ptr(), *sizes, *strides, self.scale)
-
-    def room(self) -> int:
-        """Floats that each thread needs."""
-        return (-(-self.shape[3] // _KEYS) * _KEYS + self.q.shape[3]) * _ROWS
 
 
 def softmax_chunks(attention: Any, q: torch.Tensor, k: torch.Tensor) -> Iterator[Scores]:

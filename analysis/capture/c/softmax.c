@@ -61,11 +61,15 @@ static void scores_of(const Attention *a, const float *k, float *turned, float *
   }
 }
 
+static int64_t scores_room(const Attention *a) { return (a->length + KEYS - 1) / KEYS * KEYS * ROWS; }
+
+int64_t room_of(const Attention *a) { return scores_room(a) + a->depth * ROWS; }
+
 void shares_of(const Attention *a, int64_t head, int64_t row, float *room) {
   int64_t n = head / a->heads, h = head % a->heads;
   const float *q = a->q + n * a->q_sample + h * a->q_head + row * a->q_row;
   const float *k = a->k + n * a->k_sample + h * a->k_head;
-  float *turned = room + (a->length + KEYS - 1) / KEYS * KEYS * ROWS;
+  float *turned = room + scores_room(a);
   const Wholes nan = (Wholes){0} + 0x7fc00000;
   Known known = {0};
   turn(a, q, a->rows - row, turned);

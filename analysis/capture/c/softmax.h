@@ -15,8 +15,11 @@ typedef struct {
   double scale;
 } Attention;
 
+/* Floats that shares_of() works on. */
+int64_t room_of(const Attention *a);
+
 /* The softmax of ROWS rows of a head [N * H] from `row` on, turned: [S, ROWS], at the beginning of
-   the room [S rounded up to a multiple of 4, + D, ROWS]. Rows beyond the last repeat it. */
+   the room. Rows beyond the last repeat it. */
 INSIDE void shares_of(const Attention *a, int64_t head, int64_t row, float *room);
 
 #endif
