@@ -239,6 +239,7 @@ def test_the_command_writes_the_document_and_resumes(folders, tmp_path, capsys):
     assert "1 rows are finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_meet_and_share_what_is_finished(folders, tmp_path):
     out, runs = tmp_path / "results.md", tmp_path / "runs"
     shared = ("--model", folders("ddpm"), "--samples", 2, "--steps", 2, "--runs", runs)

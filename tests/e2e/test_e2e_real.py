@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.conftest import says
 from tests.e2e.test_e2e_runs import apply, number
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 for package in ("onnx", "openvino"):
     pytest.importorskip(package)
 

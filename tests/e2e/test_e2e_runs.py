@@ -100,6 +100,7 @@ def test_a_second_visitor_waits_in_the_queue_and_gets_the_own_result(visit):
     says(first, "#comparison h3", "Ready")
 
 
+@pytest.mark.slow
 def test_a_waiting_visitor_can_leave_the_queue(visit):
     first, second = visit("tab=quantize"), visit("tab=quantize")
     apply(first)
