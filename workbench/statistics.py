@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.quant.whatif import predict_sqnr_db
-from analysis.records import Array, LayerStats
+from analysis.records import ActivationStats, Array, LayerStats
 from workbench.whatif import Grid, range_of
 
 OUTLIER_STDS = 3.0
@@ -136,13 +136,18 @@ STATISTICS = {
 DEFAULT_STATISTIC = "drift"
 
 
-def quantiles(counts: Array, edges: Array, shares: Array) -> Array:
-    """Quantiles [..., Q] of histograms [..., B]; values count as spread evenly in their bin."""
+def quantiles(stats: ActivationStats | LayerStats, shares: Array) -> Array:
+    """Quantiles [Q], or [T, Q] of all timesteps, read off the histogram [..., B].
+
+    Values count as spread evenly in their bin, but none lies beyond the extremes, which are exact.
+    """
+    counts, edges = stats.histogram.counts, stats.histogram.edges
     rows = counts.reshape(-1, counts.shape[-1]).astype(np.float64)
     below = np.concatenate([np.zeros((len(rows), 1)), rows.cumsum(axis=1)], axis=1)
     below /= np.maximum(below[:, -1:], 1)
     out = np.array([_crossings(row, edges, shares) for row in below])
-    return out.reshape(*counts.shape[:-1], len(shares))
+    least, greatest = (np.asarray(end)[..., None] for end in (stats.min, stats.max))
+    return out.reshape(*counts.shape[:-1], len(shares)).clip(least, greatest)
 
 
 def _crossings(below: Array, edges: Array, shares: Array) -> Array:

@@ -80,17 +80,18 @@ def test_every_statistic_gives_one_number_a_timestep(bundled):
 
 def test_quantiles_equal_numpys_to_a_bin(normal):
     stats, shares = of_values(normal), np.array([0.01, 0.5, 0.99])
-    got = quantiles(stats.histogram.counts, stats.histogram.edges, shares)
+    got = quantiles(stats, shares)
     expected = np.quantile(normal, shares, axis=1).T
     assert np.abs(got - expected).max() <= 2 * stats.histogram.width
 
 
 def test_quantiles_stay_inside_the_values():
-    counts = np.array([[0, 0, 5, 0, 5, 0]])
-    got = quantiles(counts, np.arange(7.0), np.array([0.0, 0.5, 1.0]))[0]
-    assert got[0] == 2.0
-    assert 3.0 <= got[1] <= 4.0
-    assert got[2] == 5.0
+    """Bins are wider than the values reach."""
+    stats, shares = of_values(np.array([[2.2] * 5 + [4.7] * 5])), np.array([0.0, 0.5, 1.0])
+    for got in (quantiles(stats, shares)[0], quantiles(stats.at(0), shares)):
+        assert got[0] == 2.2
+        assert 2.2 <= got[1] <= 4.7
+        assert got[2] == 4.7
 
 
 def test_a_table_is_worked_out_once(toy):

@@ -115,7 +115,7 @@ def density(stats: LayerStats, timesteps: Array, selected: int, log: bool = True
 def bands(stats: LayerStats, timesteps: Array, selected: int, log: bool = True) -> Figure:
     """Extremes, percentiles and median of every timestep."""
     steps = np.arange(len(timesteps))
-    q = quantiles(stats.histogram.counts, stats.histogram.edges, SHARES)  # [T, 5]
+    q = quantiles(stats, SHARES)  # [T, 5]
     return figure(
         [
             _band(steps, stats.min, stats.max, "rgba(0,114,178,0.25)", "least to greatest"),

@@ -92,7 +92,7 @@ def _drawn(here: ActivationStats, stats: LayerStats, selection: Selection) -> st
 
 def _values(stats: LayerStats, here: ActivationStats, selection: Selection) -> list[dict[str, str]]:
     """What the values themselves are like."""
-    low, high = quantiles(here.histogram.counts, here.histogram.edges, SHARES[[0, -1]])
+    low, high = quantiles(here, SHARES[[0, -1]])
     outliers = float(outlier_share(stats, selection.grid)[selection.step])
     tails = float(kurtosis(stats, selection.grid)[selection.step])
     return [
@@ -143,9 +143,7 @@ def table(opened: OpenCapture, selection: Selection) -> dict[str, Any]:
             ("Standard deviation", "std"),
         )
     ]
-    at_step, overall = (
-        quantiles(s.histogram.counts, s.histogram.edges, SHARES) for s in (here, total)
-    )
+    at_step, overall = (quantiles(s, SHARES) for s in (here, total))
     rows += [
         [f"{100 * share:g}th percentile", float(a), float(b)]
         for share, a, b in zip(SHARES, at_step, overall, strict=True)

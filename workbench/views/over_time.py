@@ -11,7 +11,7 @@ import numpy as np
 from analysis.quant.whatif import predict_sqnr_db
 from analysis.records import Array, LayerStats
 from workbench.components import facts, plot, table
-from workbench.figures.over_time import PLOTS, calibration_error
+from workbench.figures.over_time import PLOTS, SHARES, calibration_error
 from workbench.figures.style import UNITS, number
 from workbench.grids import BITS, ESTIMATORS
 from workbench.grids import setting as grid_setting
@@ -42,7 +42,6 @@ READING = {
 
 
 GRID = ("bits", "estimator", "symmetric")
-SHARES = np.array([0.001, 0.25, 0.5, 0.75, 0.999])
 
 
 class OverTime:
@@ -196,7 +195,7 @@ def curve_table(layer: str, curves: dict[str, Array], timesteps: Array) -> dict[
 
 def value_table(layer: str, stats: LayerStats, timesteps: Array) -> dict[str, Any]:
     """What the plots of the values show, number by number."""
-    q = quantiles(stats.histogram.counts, stats.histogram.edges, SHARES)  # [T, 5]
+    q = quantiles(stats, SHARES)  # [T, 5]
     widths = stats.channel_max - stats.channel_min  # [T, C]
     boxes = np.percentile(widths, [0, 25, 50, 75, 100], axis=1).T  # [T, 5]
     named = [f"{100 * share:g} %" for share in SHARES]

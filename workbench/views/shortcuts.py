@@ -234,7 +234,7 @@ def value_table(report: Any, h: ActivationStats, skip: ActivationStats) -> dict[
     """What the two histograms and the channels' reaches show, half by half."""
     rows = []
     for name, half in (("h", h), ("skip", skip)):
-        q = quantiles(half.histogram.counts, half.histogram.edges, SHARES)
+        q = quantiles(half, SHARES)
         reach = np.maximum(np.abs(half.channel_min), np.abs(half.channel_max))
         rows.append([name, half.min, *q.tolist(), half.max, *np.percentile(reach, PARTS).tolist()])
     titles = ["Half", "Least", *(f"{100 * share:g} %" for share in SHARES), "Greatest"]
