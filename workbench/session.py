@@ -129,12 +129,6 @@ class SessionStore:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def _weigh(self, busy: set[str]) -> None:
-        with self._lock:
-            sessions = [s for key, s in self._sessions.items() if key not in busy]
-        for session in sessions:
-            session.weigh()
-
     def _keep(self) -> None:
         while True:
             time.sleep(self._every)
