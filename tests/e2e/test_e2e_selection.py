@@ -29,6 +29,7 @@ def test_selections_are_steps_of_the_history_and_ranges_can_be_drawn(visit):
     redrawn(page, "histogram", drawn)
     page.wait_for_function("() => location.search.includes('mid_block')")
 
+    as_made = page.evaluate("history.length")
     mapped, high = revision(page, "heatmap"), page.locator(".wb-clip[data-side=high]")
     before = float(high.get_attribute("aria-valuenow"))
     high.scroll_into_view_if_needed()
@@ -38,6 +39,8 @@ def test_selections_are_steps_of_the_history_and_ranges_can_be_drawn(visit):
     dragged = float(high.get_attribute("aria-valuenow"))
     assert 0 <= dragged < before
     assert float(page.locator("#cell dd", has_text="units, RMS").nth(1).inner_text().split()[0]) > 0
+    page.wait_for_function("() => location.search.includes('own=')")
+    address = page.url
     high.focus()
     page.keyboard.press("Shift+ArrowLeft")
     page.wait_for_function(
@@ -45,7 +48,10 @@ def test_selections_are_steps_of_the_history_and_ranges_can_be_drawn(visit):
         arg=dragged,
     )
     assert page.evaluate("document.activeElement.className") == "wb-clip"
-    page.wait_for_function("() => location.search.includes('own=')")
+    page.wait_for_function("url => location.href !== url", arg=address)
+    assert "own=" in page.url
+    by_hand = page.evaluate("history.length") - as_made  # one step, or two more than a second apart
+    assert by_hand in (1, 2)
 
     page.get_by_role("tab", name="Over time").click()
     says(page, "#time-facts h3", "mid_block.resnets.0.conv1")
@@ -58,7 +64,7 @@ def test_selections_are_steps_of_the_history_and_ranges_can_be_drawn(visit):
     page.evaluate("history.go(-2)")  # the step, then the tab
     page.wait_for_selector("#histogram .plot[data-rev]:visible")
     page.wait_for_function("() => location.search.includes('tab=explore')")
-    page.go_back()
+    page.evaluate("steps => history.go(-steps)", by_hand)
     says(page, "#what-if p", "no model is run")
     page.wait_for_function(
         "() => !document.querySelector('#what-if p').textContent.includes('drawn by hand')"
