@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,7 +92,19 @@ class Page:
 
     def paint(self, session: Session, whole: bool = False) -> Updates:
         """The bar and the visible tab; `whole` also sends what belongs to the capture."""
-        return {self.bar: self.bar_value(session, whole), **self.view(session).paint(session)}
+        shown = dict(session.shown)
+        try:
+            return {self.bar: self.bar_value(session, whole), **self.view(session).paint(session)}
+        except UserError:
+            session.shown = shown  # nothing of this is sent
+            raise
+
+    @contextmanager
+    def session_of(self, request: gr.Request) -> Iterator[Session]:
+        """The visitor's session, while no other of their events changes or paints it."""
+        session = self.store.get(str(request.session_hash))
+        with session.lock:
+            yield session
 
     def on(
         self, listener: Any, change: Change, inputs: Sequence[Any], outputs: Sequence[Any]
@@ -112,8 +125,7 @@ class Page:
 
         def handle(request: gr.Request, event: gr.EventData) -> Updates:
             session = self.store.get(str(request.session_hash))
-            data = event._data if isinstance(event._data, dict) else {}
-            return self.changed(session, change, (data.get("value"), data.get("index")), outputs)
+            return self.changed(session, change, picked(event), outputs)
 
         listener(handle, None, [self.bar, self.notice, *outputs], **READ)
 
@@ -142,6 +154,12 @@ class Page:
             if id(part) not in wanted:
                 session.shown.pop(id(part), None)
         return {c: v for c, v in painted.items() if id(c) in wanted}
+
+
+def picked(event: gr.EventData) -> tuple[Any, Any]:
+    """Value and index of what a visitor selected in one of the page's own components."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return data.get("value"), data.get("index")
 
 
 def sent(updates: Updates) -> Updates:

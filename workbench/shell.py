@@ -18,7 +18,7 @@ from workbench.captures import BUNDLED, OpenCapture, bundled_capture
 from workbench.components import notice, selection_bar
 from workbench.examples import find_any
 from workbench.figures.heatmap import block_of
-from workbench.page import READ, NothingToDo, Page, Settings, Updates, View, sent
+from workbench.page import READ, NothingToDo, Page, Settings, Updates, View, picked, sent
 from workbench.recipe import overrides_text, read_overrides
 from workbench.selection import TABS, first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
@@ -114,8 +114,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     outputs = [page.tabs, *page.outputs]
 
     def restore(request: gr.Request) -> Updates:
-        session = page.store.get(str(request.session_hash))
-        with session.lock:
+        with page.session_of(request) as session:
             return restored(page, session, dict(request.query_params))
 
     def leave(request: gr.Request) -> None:
@@ -123,11 +122,10 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         page.store.drop(str(request.session_hash))
 
     def revisit(request: gr.Request, event: gr.EventData) -> Updates:
-        session = page.store.get(str(request.session_hash))
-        asked = event._data if isinstance(event._data, dict) else {}
-        query = dict(parse_qsl(str(asked.get("value", ""))[1:]))
-        with session.lock:
-            return restored(page, session, query, asked.get("index"))
+        address, number = picked(event)
+        query = dict(parse_qsl(str(address or "")[1:]))
+        with page.session_of(request) as session:
+            return restored(page, session, query, number)
 
     blocks.load(restore, None, outputs, queue=False, show_progress="hidden")
     page.bar.address(revisit, None, outputs, **READ)

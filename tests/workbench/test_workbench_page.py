@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.errors import UserError
 from workbench.captures import bundled_capture
 from workbench.components import selection_bar
 from workbench.page import NothingToDo, Page, Settings
@@ -89,6 +90,21 @@ def test_what_an_event_does_not_send_is_sent_by_the_next_that_may(page, view, se
 
 def moved(high):
     return [-high, high]
+
+
+def test_what_a_failed_event_painted_is_sent_by_the_next(page, view, session, monkeypatch):
+    paint = view.paint
+
+    def fails(session):
+        paint(session)
+        raise UserError("These filters leave no layer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(view, "paint", fails)
+        said = page.changed(session, to(5), [], [view.part])
+    assert "leave no layer" in str(said[page.notice])
+    assert page.changed(session, to(5), [], [view.part])[view.part] == "5"
+    assert view.part not in page.changed(session, to(5), [], [view.part])
 
 
 def test_a_move_of_a_handle_that_comes_after_its_end_changes_nothing(page, session):

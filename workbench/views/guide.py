@@ -9,7 +9,7 @@ import gradio as gr
 from workbench.captures import bundled_capture
 from workbench.components.guide import guide
 from workbench.lessons import LESSONS, selected, told
-from workbench.page import Page, Updates, sent
+from workbench.page import Page, Updates, picked, sent
 from workbench.session import Session
 
 BEFORE = "before lesson"  # what the visitor had selected when the lesson began
@@ -26,10 +26,8 @@ class Guide:
         """Connect the panel."""
 
         def handle(request: gr.Request, event: gr.EventData) -> Updates:
-            session = page.store.get(str(request.session_hash))
-            data = event._data if isinstance(event._data, dict) else {}
-            wanted = data.get("value")
-            with session.lock:
+            wanted, _ = picked(event)
+            with page.session_of(request) as session:
                 step = go(session, wanted if isinstance(wanted, dict) else {})
                 painted = page.paint(session, whole=True)
                 tab = gr.Tabs(selected=session.selection.tab)

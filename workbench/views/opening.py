@@ -127,9 +127,8 @@ def received(page: Page, session: Session, path: str | None) -> Updates:
 
 def _opens(page: Page, key: str) -> Callable[[gr.Request], Updates]:
     def opens(request: gr.Request) -> Updates:
-        session = page.store.get(str(request.session_hash))
         opened = example(key)
-        with session.lock:
+        with page.session_of(request) as session:
             show(session, opened)
             return sent({page.notice: None, **page.paint(session, whole=True)})
 

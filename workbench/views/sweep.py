@@ -17,7 +17,7 @@ from workbench.figures.sensitivity import sensitivity
 from workbench.foretelling import sweep_cost
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
-from workbench.page import READ, Page, Updates, sent, setting
+from workbench.page import READ, Page, Updates, picked, sent, setting
 from workbench.recipe import overrides_of
 from workbench.running import Runner
 from workbench.selection import PRESETS, SWEEP_PLANS
@@ -147,11 +147,10 @@ class Sweep:
         """A click on a row or a point sets Quantize, and goes there."""
 
         def load(request: gr.Request, event: gr.EventData) -> Updates:
-            session = page.store.get(str(request.session_hash))
-            data = event._data if isinstance(event._data, dict) else {}
-            with session.lock:
+            row, _ = picked(event)
+            with page.session_of(request) as session:
                 try:
-                    said = {"kind": "info", "text": load_row(session, data.get("value"))}
+                    said = {"kind": "info", "text": load_row(session, row)}
                     painted = page.paint(session)
                 except UserError as error:
                     return sent({page.notice: {"kind": "error", "text": str(error)}})
