@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 30_000  # milliseconds until a wait counts as failed
+PATIENCE, WORK = 60_000, 180_000  # milliseconds until a wait, or one for work, counts as failed
 
 
 def free_port() -> int:
@@ -78,8 +78,9 @@ def server(serve) -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:

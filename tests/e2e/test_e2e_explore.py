@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import redrawn, revision, says, settle
 
@@ -27,7 +30,7 @@ def test_a_click_opens_the_cell(visit):
     before = page.evaluate(curve)
     click_cell(page, 0.2, 0.3)
     redrawn(page, "histogram", drawn)
-    assert page.inner_text("#cell h3") != heading
+    expect(page.locator("#cell h3")).not_to_have_text(heading)
     assert page.evaluate(curve) != before
     assert page.inner_text("#cell h3") in page.locator(".wb-bar select").input_value()
     tied = "#histogram [clip-path*=http], #heatmap [clip-path*=http], [style*='url(\"http']"
@@ -52,8 +55,7 @@ def test_the_grid_follows_its_controls(visit):
     says(page, "#cell dd", "of 8")
     page.get_by_label("this timestep only").check()
     says(page, "#cell dd", "8 of 8")
-    assert "bits=3" in page.url
-    assert "scope=step" in page.url
+    expect(page).to_have_url(re.compile("bits=3.*scope=step"))
 
 
 def test_a_filter_leaves_the_layers_that_match(visit):
@@ -78,10 +80,10 @@ def test_a_copied_link_restores_the_selection(visit):
     copied = visit(page.url.split("?")[1])
     assert copied.locator(".wb-bar select").input_value() == "mid_block.resnets.0.conv1"
     says(copied, "#over-time-plot, #time-facts h3", "mid_block.resnets.0.conv1")
-    assert copied.get_by_role("radio", name="Percentiles").is_checked()
+    expect(copied.get_by_role("radio", name="Percentiles")).to_be_checked()
     copied.reload()
     settle(copied, "time")
-    assert copied.get_by_role("tab", name="Over time").get_attribute("aria-selected") == "true"
+    expect(copied.get_by_role("tab", name="Over time")).to_have_attribute("aria-selected", "true")
 
 
 def test_nonsense_in_the_address_is_said_and_passed_over(visit):

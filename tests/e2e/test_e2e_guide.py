@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
+from playwright.sync_api import expect
 
 from analysis.capture.store import save_capture
-from tests.e2e.conftest import FIRST_PARTS, says
+from tests.e2e.conftest import FIRST_PARTS, WORK, says
 from tests.workbench.conftest import make_capture
 
 pytestmark = pytest.mark.browser
@@ -40,13 +42,13 @@ def test_a_lesson_drives_the_page_and_gives_it_back(visit):
     framed(page, "halves")
     says(page, ".wb-guide-text", "8.01 times as wide")
     says(page, "#shortcut-facts h3", "up_blocks.2.resnets.0.conv_shortcut")
-    assert page.get_by_role("tab", name="Shortcuts").get_attribute("aria-selected") == "true"
-    assert "tab=shortcuts" in page.url
+    expect(page.get_by_role("tab", name="Shortcuts")).to_have_attribute("aria-selected", "true")
+    expect(page).to_have_url(re.compile("tab=shortcuts"))
     assert findings(page) == []
     page.click(".wb-end")
     page.wait_for_function("() => location.search.includes('bits=5')")
-    assert page.locator(".wb-bar select").input_value() == "conv_in"
-    assert page.get_by_role("tab", name="Explore").get_attribute("aria-selected") == "true"
+    expect(page.locator(".wb-bar select")).to_have_value("conv_in")
+    expect(page.get_by_role("tab", name="Explore")).to_have_attribute("aria-selected", "true")
 
 
 DROP = """content => {
@@ -63,7 +65,7 @@ def test_a_capture_dropped_anywhere_is_opened(visit, tmp_path):
     page = visit()
     page.evaluate(DROP, list(path.read_bytes()))
     says(page, ".wb-capture", "own capture: DDIM, 4 steps, 2 samples")
-    assert page.locator(".wb-drop").is_hidden()
+    expect(page.locator(".wb-drop")).to_be_hidden()
 
 
 def test_a_lesson_by_keyboard_and_the_glossary_on_a_narrow_screen(visit):
@@ -107,15 +109,15 @@ def test_an_example_and_the_report_on_its_model(visit, browser, tmp_path):
     page.click("#run-report")
     says(page, "#notice", "There is nothing to take along yet")
     page.click("#apply")
-    says(page, "#quantized h3", "Quantized model: rtn", timeout=90_000)
+    says(page, "#quantized h3", "Quantized model: rtn", timeout=WORK)
     page.get_by_role("tab", name="Compare").click()
     box = page.locator("#compare-steps input[type=number]")
     box.fill("2")
     box.press("Tab")
     page.click("#run-compare")
-    says(page, "#comparison h3", "Float against quantized", timeout=90_000)
+    says(page, "#comparison h3", "Float against quantized", timeout=WORK)
     page.click("#run-report")
-    says(page, "#run-report-progress p", "done", timeout=90_000)
+    says(page, "#run-report-progress p", "done", timeout=WORK)
     with page.expect_download() as download:
         page.locator("#files a[download]").first.click()
     path = tmp_path / "report.html"

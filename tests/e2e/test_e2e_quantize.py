@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.conftest import says
+from tests.e2e.conftest import WORK, says
 from tests.e2e.test_e2e_runs import apply, number
 
 pytestmark = pytest.mark.browser
@@ -34,7 +34,7 @@ def test_a_learning_method_is_set_by_its_form_and_keeps_blocks_when_cancelled(vi
     page.get_by_label("without qdrop").check()
     in_url(page, "without=qdrop")
     page.click("#apply")
-    page.wait_for_selector("#losses .plot[data-rev]", timeout=60_000)
+    page.wait_for_selector("#losses .plot[data-rev]", timeout=WORK)
     says(page, "#apply-progress p", "%")
     page.click("#apply-cancel")
     says(page, "#apply-progress p", "Quantizing: cancelled")
@@ -59,7 +59,7 @@ def test_single_layers_are_kept_fine_and_the_model_is_looked_at_from_all_sides(v
     page.get_by_role("tab", name="Compare").click()
     number(page, "compare-steps", 2)
     page.click("#run-compare")
-    says(page, "#comparison h3", "Float against quantized", timeout=90_000)
+    says(page, "#comparison h3", "Float against quantized", timeout=WORK)
     page.wait_for_function("document.querySelectorAll('#pictures .wb-figures img').length === 2")
     page.locator("#mode").get_by_label("Along the steps").check()
     page.wait_for_selector(".wb-player[data-frame='0'] canvas")

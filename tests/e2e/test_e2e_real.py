@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import says
+from tests.e2e.conftest import WORK, says
 from tests.e2e.test_e2e_runs import apply, number
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -25,7 +25,7 @@ def test_a_model_is_run_in_integers_and_every_layer_has_a_badge(visit):
     page.locator("#rest").get_by_label("float32").check()  # one precision is compiled, not two
     page.wait_for_function("() => location.search.includes('rest=float32')")
     page.click("#run-real")
-    says(page, "#real h3", "Real int8: 1: W8A8", timeout=180_000)
+    says(page, "#real h3", "Real int8: 1: W8A8", timeout=WORK)
     says(page, "#real-runs", "● real")
     says(page, "#real-shares h3", "% is integer work")
     first = page.locator("#real-layers tr", has_text="conv_in").first

@@ -28,6 +28,7 @@ PLACES = """() => Object.fromEntries([...document.querySelectorAll('.plot')]
 @pytest.mark.parametrize("tab", FIRST_PLOT)
 def test_plots_stay_where_they_are(visit, tab, width):
     page = visit(f"tab={tab}&t=480", viewport={"width": width, "height": SIZES[width]})
+    page.wait_for_selector(f"#{FIRST_PLOT[tab]} .plot[data-rev]")
     page.wait_for_timeout(1000)
     assert page.evaluate(SHIFT) < GOOD
     before = page.evaluate(PLACES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import says
+from tests.e2e.conftest import WORK, says
 
 pytestmark = pytest.mark.browser
 QUICK = (
@@ -18,7 +18,7 @@ def test_from_sensitive_layers_to_a_configuration(visit):
     says(page, "#layer-says p", "Press Measure")
     says(page, "#row-says p", "press Sweep")
     page.click("#run-layers")
-    says(page, "#layer-says h3", "Sensitivity under W4A8", timeout=90_000)  # while it still runs
+    says(page, "#layer-says h3", "Sensitivity under W4A8", timeout=WORK)  # while it still runs
     page.wait_for_selector("#layer-plot .point")
     page.click("#run-layers-cancel")
     says(page, "#run-layers-progress p", "Measuring: cancelled")
@@ -26,7 +26,7 @@ def test_from_sensitive_layers_to_a_configuration(visit):
     page.click("#keep-apart")
     says(page, "#with-apart", "With the 2 layers")
     page.click("#run-sweep")
-    says(page, "#run-sweep-progress p", "Sweeping: done", timeout=90_000)
+    says(page, "#run-sweep-progress p", "Sweeping: done", timeout=WORK)
     page.wait_for_selector("#pareto .point")
     assert page.locator("#row-table tbody tr").count() == 2
     with page.expect_download() as started:
@@ -45,4 +45,4 @@ def test_what_cannot_be_swept_is_one_sentence(visit):
     says(page, "#notice", "Choose at least one plan to sweep over.")
     page.locator("#more-plans input, #more-plans textarea").press_sequentially("W9A9")
     page.click("#run-sweep")
-    says(page, "#notice", "bits must be 2 to 8", timeout=90_000)
+    says(page, "#notice", "bits must be 2 to 8", timeout=WORK)
