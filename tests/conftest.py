@@ -29,20 +29,41 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TRAINED = 100  # timesteps that the tiny models' schedulers know
 
 
+def tiny_unet(seed: int = 0, **changes):
+    """Two levels, attention below and in the middle, concatenated shortcuts; random weights."""
+    from diffusers import UNet2DModel
+
+    torch.manual_seed(seed)
+    settings = {
+        "sample_size": 8,
+        "in_channels": 1,
+        "out_channels": 1,
+        "layers_per_block": 1,
+        "block_out_channels": (8, 16),
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+        "norm_num_groups": 4,
+        "attention_head_dim": 8,
+    }
+    return UNet2DModel(**settings | changes).eval()
+
+
+# Of a UNet of convolutions only, but for the middle.
+PLAIN_BLOCKS = {
+    "down_block_types": ("DownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "UpBlock2D"),
+}
+
+
 def tiny_ddpm():
     """Three levels, attention at two of them and in the middle, six concatenated inputs."""
-    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+    from diffusers import DDPMPipeline, DDPMScheduler
 
-    torch.manual_seed(0)
-    unet = UNet2DModel(
+    unet = tiny_unet(
         sample_size=16,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
         block_out_channels=(8, 8, 16),
         down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
         attention_head_dim=4,
     )
     return DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=TRAINED))

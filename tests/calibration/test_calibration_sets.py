@@ -19,6 +19,7 @@ from analysis.capture.features import middle
 from analysis.errors import Cancelled, UserError
 from analysis.models.load import from_pipeline
 from analysis.models.trajectory import sampling_spec, trajectory
+from tests.conftest import PLAIN_BLOCKS, tiny_unet
 
 
 def drawn(model, sampler="random", size=6, seed=0, steps=5, **options):
@@ -125,22 +126,9 @@ def test_features_come_from_the_middle(ddpm, sd, new_pipeline):
 
 @pytest.mark.parametrize("with_mid", [True, False])
 def test_tdac_works_without_attention_or_a_mid_block(new_pipeline, with_mid):
-    from diffusers import UNet2DModel
-
     pipeline = new_pipeline("ddpm")
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D",) * 2,
-        up_block_types=("UpBlock2D",) * 2,
-        norm_num_groups=4,
-        add_attention=False,
-        **({} if with_mid else {"mid_block_type": None}),
-    )
+    more = {} if with_mid else {"mid_block_type": None}
+    unet = tiny_unet(block_out_channels=(8, 8), **PLAIN_BLOCKS, add_attention=False, **more)
     model = from_pipeline(DDPMPipeline(unet, pipeline.scheduler), "plain")
     found = calibrate(model, "tdac", size=6, steps=3)
     assert found.size == 6

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler
 
 from analysis.errors import Cancelled, UserError
 from analysis.methods import METHODS
@@ -18,6 +18,7 @@ from analysis.models.load import from_pipeline
 from analysis.quant.plan import QuantPlan
 from analysis.quant.run import quantize
 from analysis.quant.store import load_quantized, save_quantized
+from tests.conftest import tiny_unet
 
 names = pytest.mark.parametrize("name", list(METHODS))
 with_parts = pytest.mark.parametrize(
@@ -42,18 +43,7 @@ def small(name: str) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def handle():
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        attention_head_dim=8,
-    )
+    unet = tiny_unet(block_out_channels=(8, 8))
     return from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=50)), "tiny")
 
 

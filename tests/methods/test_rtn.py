@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler
 
 from analysis.capture.run import capture
 from analysis.errors import UserError
@@ -15,21 +14,11 @@ from analysis.methods import METHODS, rtn
 from analysis.models.load import from_pipeline
 from analysis.quant.plan import QuantPlan
 from analysis.quant.run import quantize
+from tests.conftest import tiny_unet
 
 
 def make_handle(seed: int):
-    torch.manual_seed(seed)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        attention_head_dim=8,
-    )
+    unet = tiny_unet(seed, block_out_channels=(8, 8))
     return from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=50)), f"m{seed}")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler
 
 from analysis.errors import UserError
 from analysis.models.conditioning import Conditioning, condition
 from analysis.models.load import from_pipeline
 from analysis.models.trajectory import sampling_spec, trajectory
+from tests.conftest import PLAIN_BLOCKS, tiny_unet
 
 
 def test_an_unconditional_model_is_told_nothing(ddpm):
@@ -69,18 +70,7 @@ def test_a_pipeline_without_a_prompt_encoder_is_refused(sd):
 
 
 def test_a_class_conditional_model_draws_its_first_class():
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D",) * 2,
-        up_block_types=("UpBlock2D",) * 2,
-        norm_num_groups=4,
-        num_class_embeds=3,
-    )
+    unet = tiny_unet(block_out_channels=(8, 8), **PLAIN_BLOCKS, num_class_embeds=3)
     model = from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=50)))
     step = next(trajectory(model, sampling_spec(model, 2, 2)))
     with torch.no_grad():

@@ -11,6 +11,7 @@ from analysis.errors import UserError
 from analysis.models.inputs import smallest_inputs
 from analysis.models.layers import half_refs, select_layers, trace_layers
 from analysis.records import LayerRef, Shortcut
+from tests.conftest import tiny_unet
 
 families = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 
@@ -168,19 +169,15 @@ def test_some_shortcut_is_not_cut_in_the_middle(ddpm):
     ],
 )
 def test_other_blocks_and_class_labels_are_traced_too(down, up):
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
+    unet = tiny_unet(
         in_channels=3,
         out_channels=3,
         layers_per_block=2,
-        block_out_channels=(8, 16),
         down_block_types=(down, down),
         up_block_types=(up, up),
-        norm_num_groups=4,
         attention_head_dim=4,
         num_class_embeds=5,
-    ).eval()
+    )
     traced = trace_layers(unet)
     names = [layer.name for layer in traced.layers if layer.kind != "attention"]
     assert names == order_of_execution(unet)

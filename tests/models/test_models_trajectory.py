@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, LDMPipeline, UNet2DModel, VQModel
+from diffusers import DDIMPipeline, DDIMScheduler, LDMPipeline, VQModel
 
 from analysis.errors import Cancelled, UserError
 from analysis.models.load import from_pipeline
@@ -20,6 +20,7 @@ from analysis.models.trajectory import (
     trajectory,
 )
 from analysis.records import SamplingSpec
+from tests.conftest import PLAIN_BLOCKS, tiny_unet
 
 PROMPT = "a red fox"
 
@@ -108,18 +109,7 @@ def test_the_default_prompt_and_guidance_are_those_of_the_papers(sd):
 
 
 def test_pictures_of_latent_diffusion_go_through_its_vq_model():
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=3,
-        out_channels=3,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        attention_head_dim=4,
-    ).eval()
+    unet = tiny_unet(in_channels=3, out_channels=3, block_out_channels=(8, 8), attention_head_dim=4)
     vqvae = VQModel(
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
@@ -177,16 +167,8 @@ def test_noise_is_a_samples_own_and_follows_the_seed(ddpm):
 
 @pytest.mark.parametrize("size", [8, (8, 12)])
 def test_samples_need_not_be_square(size):
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=size,
-        in_channels=2,
-        out_channels=2,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D",) * 2,
-        up_block_types=("UpBlock2D",) * 2,
-        norm_num_groups=4,
+    unet = tiny_unet(
+        sample_size=size, in_channels=2, out_channels=2, block_out_channels=(8, 8), **PLAIN_BLOCKS
     )
     model = from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=50)))
     spec = sampling_spec(model, 3, 2)
@@ -194,17 +176,7 @@ def test_samples_need_not_be_square(size):
 
 
 def test_a_learned_variance_is_left_out_where_the_scheduler_has_no_use_for_it():
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=2,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D",) * 2,
-        up_block_types=("UpBlock2D",) * 2,
-        norm_num_groups=4,
-    )
+    unet = tiny_unet(out_channels=2, block_out_channels=(8, 8), **PLAIN_BLOCKS)
     model = from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=50)))
     step = next(trajectory(model, sampling_spec(model, 3, 2)))
     with torch.no_grad():

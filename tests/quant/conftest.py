@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler
 
 from analysis.models.load import from_pipeline
 from analysis.records import ActivationStats, Histogram
-
-
-def tiny_unet(seed: int = 0) -> UNet2DModel:
-    """Two levels, attention below and in the middle, concatenated shortcuts; random weights."""
-    torch.manual_seed(seed)
-    return UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(8, 16),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        attention_head_dim=8,
-    ).eval()
+from tests.conftest import tiny_unet
 
 
 def tiny_handle(seed: int = 0):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler
 
 from analysis.calibration import calibrate
 from analysis.models.load import from_pipeline
@@ -17,6 +17,7 @@ from analysis.quant.phase import Phase
 from analysis.quant.plan import QuantPlan
 from analysis.quant.reconstruct import reconstruct
 from analysis.quant.store import load_quantized, save_quantized
+from tests.conftest import PLAIN_BLOCKS, tiny_unet
 from tests.quant.conftest import tiny_handle
 
 
@@ -82,18 +83,7 @@ def test_the_last_layer_has_its_own_number_of_iterations(model, drawn):
 
 def without_attention():
     """A UNet of convolutions only."""
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(8, 16),
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        add_attention=False,
-    ).eval()
+    unet = tiny_unet(**PLAIN_BLOCKS, add_attention=False)
     return from_pipeline(DDIMPipeline(unet, DDIMScheduler(num_train_timesteps=100)), "bare")
 
 
