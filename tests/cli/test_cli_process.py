@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.cli.conftest import ROOT, with_ctrl_c
+
 COMMAND = [sys.executable, "-m", "analysis"]
 
 # Stops in the middle of a run, says so, and waits for a signal.
@@ -47,19 +46,6 @@ def test_json_stands_alone_on_stdout_however_much_the_loaders_say(folders, tmp_p
 
 def test_ctrl_c_in_the_middle_ends_quietly(folders, tmp_path):
     words = ["capture", "--steps", 4, "--samples", 1, "--model", folders("ddpm"), "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, *map(str, [*words, "--out", tmp_path / "run"])],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "in the middle\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert out == ""
-    assert err == "cancelled\n"
+    done = with_ctrl_c(INTERRUPTED, [*map(str, words), "--out", str(tmp_path / "run")])
+    assert done == (130, "", "cancelled\n")
     assert not list(tmp_path.iterdir())

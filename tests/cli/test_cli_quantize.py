@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +13,8 @@ import analysis
 from analysis.methods import METHODS
 from analysis.quant.blocks import units
 from analysis.quant.finished import Finished
+from tests.cli.conftest import with_ctrl_c
 
-ROOT = Path(__file__).parents[2]
 COST = re.compile(r"about \d+ \w+, [\d.]+ [MG]B\n")
 QUICK = (
     *("--set", "calibration_size=4", "--set", "calibration_steps=2", "--set", "batch=2"),
@@ -223,19 +220,8 @@ def test_a_block_that_was_being_written_is_no_hindrance(said, words, tmp_path):
 
 def test_a_real_ctrl_c(said, words, ddpm, tmp_path):
     arguments = [str(word) for word in words(tmp_path / "run", "--json")]
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "in the middle\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (130, "")
+    status, out, err = with_ctrl_c(INTERRUPTED, arguments)
+    assert (status, out) == (130, "")
     assert err.splitlines() == [
         f"2 finished blocks are kept; the same command with --out {tmp_path / 'run'} goes on "
         "from there",

@@ -23,6 +23,15 @@ def apply(page) -> None:
     says(page, "#quantized h3", "Quantized model: rtn", timeout=WORK)
 
 
+def compare_for_long(page) -> None:
+    """Quantize, and begin a comparison that lasts until it is cancelled."""
+    apply(page)
+    page.get_by_role("tab", name="Compare").click()
+    number(page, "compare-steps", 100)
+    page.click("#run-compare")
+    says(page, "#run-compare-progress p", "%", timeout=WORK)
+
+
 def number(page, part: str, value: int) -> None:
     box = page.locator(f"#{part} input[type=number]")
     box.fill(str(value))
@@ -70,12 +79,8 @@ def test_the_prediction_is_there_before_any_run(visit):
 
 def test_cancel_ends_a_comparison_and_keeps_the_quantized_model(visit):
     page = visit("tab=quantize")
-    apply(page)
-    page.get_by_role("tab", name="Compare").click()
-    number(page, "compare-steps", 100)
-    page.click("#run-compare")
-    says(page, "#run-compare-progress p", "left", timeout=WORK)
-    says(page, "#run-compare-progress p", "%")
+    compare_for_long(page)
+    says(page, "#run-compare-progress p", "left")
     page.click("#run-compare-cancel")
     says(page, "#run-compare-progress p", "Comparing: cancelled")
     says(page, "#comparison h3", "Ready")
@@ -84,11 +89,7 @@ def test_cancel_ends_a_comparison_and_keeps_the_quantized_model(visit):
 
 def test_a_second_visitor_waits_in_the_queue_and_gets_the_own_result(visit):
     first, second = visit("tab=quantize&act_bits=8"), visit("tab=quantize&act_bits=3")
-    apply(first)
-    first.get_by_role("tab", name="Compare").click()
-    number(first, "compare-steps", 100)
-    first.click("#run-compare")
-    says(first, "#run-compare-progress p", "%", timeout=WORK)
+    compare_for_long(first)
     second.click("#apply")
     says(second, "#apply-progress p", "Waiting: 1 before you")
     says(second, "#quantized h3", "Quantized model")
@@ -103,11 +104,7 @@ def test_a_second_visitor_waits_in_the_queue_and_gets_the_own_result(visit):
 @pytest.mark.slow
 def test_a_waiting_visitor_can_leave_the_queue(visit):
     first, second = visit("tab=quantize"), visit("tab=quantize")
-    apply(first)
-    first.get_by_role("tab", name="Compare").click()
-    number(first, "compare-steps", 100)
-    first.click("#run-compare")
-    says(first, "#run-compare-progress p", "%", timeout=WORK)
+    compare_for_long(first)
     second.click("#apply")
     says(second, "#apply-progress p", "Waiting")
     second.click("#apply-cancel")
