@@ -33,6 +33,7 @@ BOTH = Phase(
     act_drop=0.5,
     regularizer=0.0,
 )
+ddpm_first = pytest.mark.parametrize("family", ["ddpm", pytest.param("sd", marks=pytest.mark.slow)])
 FAMILIES = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 
 
@@ -144,7 +145,7 @@ def test_losses_are_heard_unit_by_unit_in_order(models, sets, family):
     assert any(f"{p.loss:.4g}" in text and p.unit in text for p in heard for _, _, text in seen)
 
 
-@pytest.mark.parametrize("family", ["ddpm", "sd"])
+@ddpm_first
 def test_learned_roundings_bring_the_output_nearer_to_float(models, sets, family):
     model, calibration = models(family), sets(family, 24)
     grids = grids_of(model, calibration, "W4A32")
@@ -162,7 +163,7 @@ def test_learned_roundings_bring_the_output_nearer_to_float(models, sets, family
     assert len(changed) > len(found.weights) / 2
 
 
-@pytest.mark.parametrize("family", ["ddpm", "sd"])
+@ddpm_first
 def test_learned_scales_bring_the_output_nearer_to_float(models, sets, family):
     model, calibration = models(family), sets(family, 24)
     grids = grids_of(model, calibration, "W32A4", softmax_bits=4)

@@ -144,7 +144,7 @@ def ddpm_like(ddpm):
     return made
 
 
-@families
+@pytest.mark.parametrize("family", ["ddpm", pytest.param("sd", marks=pytest.mark.slow)])
 def test_a_saved_split_model_comes_back_in_a_new_process(models, captures, family, tmp_path):
     model = models(family)
     quantized = quantize(
