@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--samples", type=int, default=16, help="samples to collect from (default: 16)")
     add("--rounds", type=int, default=5, help="pairs of plain and collecting runs (default: 5)")
     add("--quality-steps", type=int, default=50, help="steps of the pictures (default: 50)")
-    add("--quality-samples", type=int, default=256, help="number of pictures (default: 256)")
+    add("--quality-samples", type=int, default=128, help="number of pictures (default: 128)")
     add("--minutes", type=float, default=20, help="limit of each job (default: 20)")
     add("--runs", type=Path, default=Path("runs/peers"), help="outcomes and environments")
     add("--out", type=Path, default=Path("docs/benchmarks.md"), help="the document")

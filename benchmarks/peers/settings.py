@@ -22,7 +22,7 @@ class Settings:
     samples: int = 16
     rounds: int = 5
     quality_steps: int = 50
-    quality_samples: int = 256
+    quality_samples: int = 128
 
     @property
     def slug(self) -> str:
