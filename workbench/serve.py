@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import gradio as gr
+
 from workbench.components.plot import PLOTLY_URL
 from workbench.one_app import one_app
 from workbench.page import Settings
@@ -12,6 +14,7 @@ from workbench.shell import STYLE, build_page, theme
 
 # The plots ask for it as well, but only when they stand on the page.
 PLOTLY_SOON = f'<link rel="preload" as="script" href="{PLOTLY_URL}">'
+PATIENT = 0.05  # seconds until Gradio looks again whether a run was begun: as on Windows
 MOST_UPLOAD = 200 * 2**20  # bytes of a capture file
 
 
@@ -20,6 +23,7 @@ def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
     settings = Settings.for_demo(model, runs) if demo else Settings(model, runs)
     with one_app():
         blocks = build_page(settings)
+    _let_rest(blocks)
     gc.freeze()
     gc.enable()
     print(f"The workbench is at http://{host}:{port}", flush=True)
@@ -35,3 +39,13 @@ def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
         footer_links=[],
         max_file_size=MOST_UPLOAD,
     )
+
+
+def _let_rest(blocks: gr.Blocks) -> None:
+    """Let the page sleep while nobody uses it.
+
+    Gradio looks for work a thousand times a second, which takes a twelfth of a slow core; only runs
+    of seconds and minutes go through its queue here.
+    """
+    queue = blocks._queue
+    queue.sleep_when_free = queue.progress_update_sleep_when_free = PATIENT

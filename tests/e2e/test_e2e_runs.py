@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -275,6 +277,20 @@ def test_a_port_in_use_is_one_sentence():
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: cannot listen on 127.0.0.1:{port}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_page_that_nobody_uses_sleeps(server):
+    def woken() -> int:
+        tasks = Path(f"/proc/{server.process.pid}/task").glob("*/status")
+        lines = [line for task in tasks for line in task.read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
+
+    end, often = time.monotonic() + 60, True
+    while often and time.monotonic() < end:  # what the tests before began may still end
+        before = woken()
+        time.sleep(1)
+        often = woken() - before > 300  # it was a thousand
+    assert not often
 
 
 def test_the_log_shows_no_traceback(server):
