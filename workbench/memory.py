@@ -38,8 +38,7 @@ def _own(value: Any, seen: set[int]) -> int:
         return value.nbytes if value.base is None else 0
     if isinstance(value, bytes | bytearray | str):
         return len(value)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
+    if _is_torchs(value, "Tensor"):
         storage = value.untyped_storage()
         key = storage.data_ptr()
         if key in seen:
@@ -56,12 +55,19 @@ def _parts(value: Any) -> list[Any]:
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.nn.Module):
+    if _is_torchs(value, "nn", "Module"):
         return [*value.parameters(), *value.buffers()]
     if isinstance(value, _LEFT_ALONE):
         return []
     return list(getattr(value, "__dict__", {}).values())
+
+
+def _is_torchs(value: Any, *names: str) -> bool:
+    """Whether a value is of a class of torch's: of none while another thread is loading torch."""
+    found: Any = sys.modules.get("torch")
+    for name in names:
+        found = getattr(found, name, None)
+    return found is not None and isinstance(value, found)
 
 
 def give_back() -> None:

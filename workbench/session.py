@@ -98,7 +98,7 @@ class SessionStore:
             session.used = time.monotonic()
             self._sessions.move_to_end(key)
             self._evict({key, *self.busy()})
-            if self._keeper is None:
+            if self._keeper is None or not self._keeper.is_alive():
                 self._keeper = threading.Thread(target=self._keep, name="sessions", daemon=True)
                 self._keeper.start()
             return session

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,6 +61,9 @@ def test_titles_are_of_samplers_that_exist_and_new_ones_are_offered(monkeypatch)
     monkeypatch.setitem(SAMPLERS._items, "brand-new", SAMPLERS.get("random"))
     assert samplers.choices()[-1] == ("brand-new", "brand-new")
     assert samplers.read_samplers("brand-new.tdac") == "tdac.brand-new"
+    half_loaded = ModuleType("analysis.calibration.samplers")
+    monkeypatch.setitem(sys.modules, half_loaded.__name__, half_loaded)
+    assert samplers.known() == list(samplers.TITLES)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
 from dataclasses import replace
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import torch
@@ -32,6 +33,11 @@ def test_arrays_tensors_and_texts_are_weighed_once():
     assert held([values]) == 8000 + 2000 + 3
     assert held([values], shared=[array]) == 2000 + 3
     assert held([]) == 0
+
+
+def test_all_else_is_weighed_while_another_thread_loads_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert held([{"a": np.zeros(1000)}]) == 8000
 
 
 def test_models_are_weighed_with_parameters_and_buffers():

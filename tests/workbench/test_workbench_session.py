@@ -88,6 +88,23 @@ def test_a_visitor_who_left_is_forgotten(start):
     assert len(store) == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_sessions_are_looked_after_again_after_a_fault(start):
+    store, looked = SessionStore(start, every=0.01), []
+
+    def fails_at_first(sessions: list[Session]) -> None:
+        looked.append(len(sessions))
+        if len(looked) == 1:
+            raise RuntimeError("no more of this")
+
+    store.swept = fails_at_first
+    end = time.monotonic() + 20
+    while len(looked) < 3 and time.monotonic() < end:
+        store.get("a")
+        time.sleep(0.01)
+    assert looked[:3] == [1, 1, 1]
+
+
 def test_sweeping_when_nobody_is_there_ends_nothing(start):
     store = SessionStore(start)
     store.sweep()
