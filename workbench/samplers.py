@@ -25,8 +25,8 @@ MOST_A_BAR = 1024
 def known() -> list[str]:
     """Names that can be chosen; samplers that others have filed too, once they are loaded."""
     loaded = sys.modules.get("analysis.calibration.samplers")
-    whole = hasattr(loaded, "SAMPLERS")  # another thread may be in the middle of loading them
-    filed = loaded.SAMPLERS.names() if loaded is not None and whole else []
+    # Another thread may be in the middle of loading them.
+    filed = loaded.SAMPLERS.names() if hasattr(loaded, "SAMPLERS") else []
     return [*TITLES, *(name for name in filed if name not in TITLES)]
 
 

@@ -44,8 +44,8 @@ def serve(model: str, host: str, port: int, runs: Path, demo: bool) -> None:
 def _let_rest(blocks: gr.Blocks) -> None:
     """Let the page sleep while nobody uses it.
 
-    Gradio looks for work a thousand times a second, which takes a twelfth of a slow core; only runs
-    of seconds and minutes go through its queue here.
+    Gradio looks for work a thousand times a second, which takes 7 % of a slow core; only runs of
+    seconds and minutes go through its queue here.
     """
     queue = blocks._queue
     queue.sleep_when_free = queue.progress_update_sleep_when_free = PATIENT

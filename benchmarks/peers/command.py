@@ -28,11 +28,36 @@ def main(arguments: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
     add = parser.add_argument
-    add("--steps", type=int, default=50, help="steps to collect from (default: 50)")
-    add("--samples", type=int, default=16, help="samples to collect from (default: 16)")
-    add("--rounds", type=int, default=5, help="pairs of plain and collecting runs (default: 5)")
-    add("--quality-steps", type=int, default=50, help="steps of the pictures (default: 50)")
-    add("--quality-samples", type=int, default=128, help="number of pictures (default: 128)")
+    add(
+        "--steps",
+        type=int,
+        default=Settings.steps,
+        help="steps to collect from (default: %(default)s)",
+    )
+    add(
+        "--samples",
+        type=int,
+        default=Settings.samples,
+        help="samples to collect from (default: %(default)s)",
+    )
+    add(
+        "--rounds",
+        type=int,
+        default=Settings.rounds,
+        help="pairs of plain and collecting runs (default: %(default)s)",
+    )
+    add(
+        "--quality-steps",
+        type=int,
+        default=Settings.quality_steps,
+        help="steps of the pictures (default: %(default)s)",
+    )
+    add(
+        "--quality-samples",
+        type=int,
+        default=Settings.quality_samples,
+        help="number of pictures (default: %(default)s)",
+    )
     add("--minutes", type=float, default=20, help="limit of each job (default: 20)")
     add("--runs", type=Path, default=Path("runs/peers"), help="outcomes and environments")
     add("--out", type=Path, default=Path("docs/benchmarks.md"), help="the document")

@@ -10,6 +10,9 @@ from analysis.models.load import from_pipeline
 from analysis.records import ActivationStats, Histogram
 from tests.conftest import tiny_unet
 
+# For what takes long: the second family is a slow test.
+ddpm_first = pytest.mark.parametrize("family", ["ddpm", pytest.param("sd", marks=pytest.mark.slow)])
+
 
 def tiny_handle(seed: int = 0):
     scheduler = DDIMScheduler(num_train_timesteps=100)

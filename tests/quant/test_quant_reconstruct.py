@@ -18,6 +18,7 @@ from analysis.quant.estimate import estimate_qparams
 from analysis.quant.phase import Phase
 from analysis.quant.plan import QuantPlan
 from analysis.quant.reconstruct import reconstruct
+from tests.quant.conftest import ddpm_first
 
 ROUND = Phase(name="weights", iterations=80, batch=8, weight_lr=1e-2)
 SCALE = Phase(
@@ -33,7 +34,6 @@ BOTH = Phase(
     act_drop=0.5,
     regularizer=0.0,
 )
-ddpm_first = pytest.mark.parametrize("family", ["ddpm", pytest.param("sd", marks=pytest.mark.slow)])
 FAMILIES = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 
 

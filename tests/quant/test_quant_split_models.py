@@ -26,6 +26,7 @@ from analysis.quant.primitives import choose_qparams, fake_quantize
 from analysis.quant.run import quantize
 from analysis.quant.store import load_quantized, save_quantized
 from analysis.shortcuts import shortcut_report
+from tests.quant.conftest import ddpm_first
 
 ROOT = Path(__file__).parents[2]
 families = pytest.mark.parametrize("family", ["ddpm", "sd"])
@@ -144,7 +145,7 @@ def ddpm_like(ddpm):
     return made
 
 
-@pytest.mark.parametrize("family", ["ddpm", pytest.param("sd", marks=pytest.mark.slow)])
+@ddpm_first
 def test_a_saved_split_model_comes_back_in_a_new_process(models, captures, family, tmp_path):
     model = models(family)
     quantized = quantize(
