@@ -139,8 +139,19 @@ def _facts(
         "integer_layers": sum(row.ran == "int8" for row in rows),
         "layers": [asdict(row) for row in rows],
         "work": shares,
-        "notes": list(denoiser.notes),
+        "notes": [*denoiser.notes, *_where(model, runtime)],
     }
+
+
+def _where(model: QuantizedModel, runtime: Backend) -> list[str]:
+    """What to know of seconds that were taken on two devices."""
+    device = model.handle.device.type
+    if device == "cpu":
+        return []
+    return [
+        f"The float and the simulated model ran on {device}, {runtime.title} on the processor: "
+        "to compare their seconds, load the model with --device cpu."
+    ]
 
 
 def _shares(

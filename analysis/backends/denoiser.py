@@ -23,13 +23,23 @@ from analysis.records import Array
 class CompiledDenoiser(nn.Module):
     """Answers as a diffusers UNet does; compiles once for each batch size that it meets.
 
+    The runtime computes on the processor. Answers come to the device that the sample is on, as
+    from the model in whose place it stands, which may run on a GPU.
+
     `seconds` and `compile_seconds` say what it has spent on answering and on compiling.
     """
 
-    def __init__(self, config: Any, model: bytes, build: Callable[[Shapes], Compiled]) -> None:
+    def __init__(
+        self,
+        config: Any,
+        model: bytes,
+        build: Callable[[Shapes], Compiled],
+        device: torch.device | str = "cpu",
+    ) -> None:
         super().__init__()
         self.config, self.model = config, model
-        self.place = nn.Parameter(torch.zeros(1), requires_grad=False)  # tells device and dtype
+        place = torch.zeros(1, device=device)  # tells device and dtype
+        self.place = nn.Parameter(place, requires_grad=False)
         self.seconds = self.compile_seconds = 0.0
         self._build = build
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
@@ -50,6 +60,7 @@ class CompiledDenoiser(nn.Module):
         started = time.perf_counter()
         out = torch.from_numpy(np.array(compiled.run(inputs)[0]))
         self.seconds += time.perf_counter() - started
+        out = out.to(sample.device)
         return SimpleNamespace(sample=out) if return_dict else (out,)
 
     def compiled_for(self, shapes: Shapes) -> Compiled:
@@ -80,6 +91,7 @@ def compiled_handle(
         model.handle.denoiser.config,
         content,
         lambda shapes: compile_fastest(backend, content, shapes, chosen),
+        model.handle.device,
     )
     return model.handle.with_denoiser(denoiser)
 

@@ -1,4 +1,4 @@
-"""A whole pass is watched on a device without a value being asked for, or brought to the host."""
+"""A model on a device is watched there: its statistics are waited for once a step."""
 
 from __future__ import annotations
 
@@ -6,64 +6,87 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.capture.recorder import Recorder
-from analysis.capture.run import observed_layers
-from analysis.capture.trace import observed
-from analysis.models.inputs import smallest_inputs
+from analysis.capture.run import capture
+from analysis.models.trajectory import sample, sampling_spec
 from analysis.quant.run import quantize
-from tests.elsewhere import META, OneDevice, elsewhere
+from tests.elsewhere import META, Device, elsewhere
 
 families = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
+RUN = {"steps": 3, "samples": 2}
 
 
-def watched(model, passes: int = 1, drawn: int = 40) -> Recorder:
-    """A recorder that has seen whole passes of the model on the device, and is not flushed."""
-    denoiser = elsewhere(model.denoiser)
-    inputs = smallest_inputs(denoiser, batch=2)
-    inputs["timestep"] = 7
-    recorder = Recorder(np.array([7.0]), 2, 0, 512, drawn)
-    recorder.begin_batch(0, 2)
-    layers = observed_layers(model, None)
-    watching = observed(denoiser, layers, model.shortcuts, recorder.observe, recorder.begin_pass)
-    with torch.no_grad(), OneDevice(), watching:
-        for _ in range(passes):
-            denoiser(**inputs)
-    return recorder
+def watched(model, change=None, **options):
+    """What is captured of a model on the device, and what sampling alone did not wait for."""
+    with Device() as device:
+        there = elsewhere(model)
+        assert there.digest == model.digest
+        if change is not None:
+            there = change(there)
+        assert there.digest  # brings all weights to the host, which is counted
+        device.waits.clear()
+        sample(there, sampling_spec(there, **RUN))
+        sampling = device.waits.copy()
+        device.waits.clear()
+        return capture(there, **RUN | options), device.waits - sampling
+
+
+def same(one, other) -> None:
+    assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
+    for a, b in zip(one.stats, other.stats, strict=True):
+        reach = np.abs([a.total.min, a.total.max]).max()
+        for found, expected in ((a.min, b.min), (a.max, b.max), (a.mean, b.mean), (a.std, b.std)):
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * reach)
+        np.testing.assert_array_equal(a.histogram.counts.sum(1), b.histogram.counts.sum(1))
 
 
 @families
-def test_nothing_waits_for_the_device_while_a_model_is_watched(models, family):
+def test_what_is_found_there_is_what_is_found_here(models, family):
+    same(watched(models(family))[0], capture(models(family), **RUN))
+
+
+@families
+def test_waits_do_not_depend_on_how_many_layers_are_watched(models, family):
     model = models(family)
-    recorder = watched(model, passes=2)
-    names = [name for name, _ in recorder._pending]
-    assert set(names) == {layer.name for layer in observed_layers(model, None)}
-    for _, (summary, values) in recorder._pending:
-        assert {summary.extremes.device, summary.sums.device, values.device} == {META}
+    waits = watched(model)[1]
+    assert waits == watched(model, layers="conv_in")[1]
+    assert waits["_to_copy"] == 3 * RUN["steps"]  # extremes, sums and values, of all layers
 
 
-@families
 @pytest.mark.parametrize("plan", ["W8A8", "W4A8"])
-def test_nor_while_a_quantized_one_is(models, family, plan):
-    model = models(family)
-    quantized = quantize(model, plan=plan, split=True).handle
-    assert len(watched(quantized)._pending) == len(observed_layers(model, None))
+def test_nor_when_the_model_is_quantized(ddpm, ddpm_capture, plan):
+    def quantized(model):
+        return quantize(model, plan=plan, calibration=ddpm_capture, split=True).handle
 
-
-def test_the_statistics_are_waited_for_at_the_end_of_a_pass(ddpm):
-    with pytest.raises(NotImplementedError, match="meta"):
-        watched(ddpm).flush()
+    found, waits = watched(ddpm, quantized)
+    same(found, capture(quantized(ddpm), **RUN))
+    assert waits == watched(ddpm, quantized, layers="conv_in")[1]
 
 
 def test_all_values_are_waited_for_layer_by_layer(ddpm):
-    with pytest.raises(NotImplementedError, match="meta"):
-        watched(ddpm, drawn=None)
+    found, waits = watched(ddpm, exact=True)
+    same(found, capture(ddpm, **RUN, exact=True))
+    assert waits["_to_copy"] > len(found.layers) * RUN["steps"]
 
 
-class TestWhatWouldBeFound:
-    def test_a_value_that_decides(self):
-        with OneDevice(), pytest.raises(RuntimeError, match="meta"):
-            bool(torch.ones(3, device=META).sum() > 0)
+class TestTheDevice:
+    def test_counts_what_is_waited_for(self):
+        with Device() as device:
+            x = torch.ones(3, device=META)
+            assert not device.waits
+            assert bool(x.sum() > 0)
+            assert x.tolist() == [1, 1, 1]
+        assert device.waits == {"_local_scalar_dense": 1, "_to_copy": 1}
 
-    def test_a_tensor_that_was_left_behind(self):
-        with OneDevice(), pytest.raises(RuntimeError, match="on cpu and meta"):
+    def test_refuses_what_was_left_behind(self):
+        with Device(), pytest.raises(RuntimeError, match="on the host and on the device"):
             torch.nn.functional.linear(torch.ones(1, 3, device=META), torch.ones(2, 3))
+
+    def test_has_no_array(self):
+        with Device(), pytest.raises((RuntimeError, TypeError)):
+            torch.ones(3, device=META).numpy()
+
+    def test_carries_gradients(self):
+        with Device():
+            x = torch.tensor([1.0, 2.0], device=META, requires_grad=True)
+            (x * x).sum().backward()
+            assert x.grad.cpu().tolist() == [2, 4]
