@@ -1,8 +1,9 @@
-"""A device that is not the processor, where there is none.
+"""A GPU where there is none.
 
-`Remote` tensors say that they lie on torch's meta device and carry their values along. While one
-is on a `Device`, what is made there or brought there is remote, an operation on tensors of both
-places raises, as it does on a GPU, and what makes the processor wait for the device is counted.
+`Remote` tensors say that they lie on a CUDA device and carry their values along. While a `Device`
+is entered, what is made there or brought there is remote, an operation on tensors of both places
+raises, as it would, and what makes the processor wait for the device is counted. To torch's own
+dispatch they lie on its meta device. Kernels, and what is peculiar to them, are not imitated.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import contextlib
 import copy
 from collections import Counter
 from typing import Any
+from unittest import mock
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
-META, HOST = torch.device("meta"), torch.device("cpu")
+CUDA, META, HOST = torch.device("cuda:0"), torch.device("meta"), torch.device("cpu")
 CARRIES = ("_to_copy", "copy_")  # from one device to another, which is their purpose
 INDEXES = ("index", "index_put_", "_index_put_impl_")  # a GPU takes the host's indices
 WAITS = ("_local_scalar_dense", "nonzero", "equal", "masked_select")  # they need values
+FREE = 2**36  # bytes, of which nothing is ever taken
 
 
 class Remote(torch.Tensor):
@@ -28,6 +32,7 @@ class Remote(torch.Tensor):
 
     here: torch.Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl
+    device, is_cuda, is_meta = CUDA, True, False
 
     @staticmethod
     def __new__(cls, here: torch.Tensor) -> Remote:
@@ -50,6 +55,14 @@ class Remote(torch.Tensor):
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Remote:
+        if id(self) not in memo:
+            made = Remote(self.here.detach().clone())
+            learned = self.requires_grad
+            is_parameter = isinstance(self, nn.Parameter)
+            memo[id(self)] = nn.Parameter(made, learned) if is_parameter else made
+        return memo[id(self)]
+
     def __repr__(self, **_: Any) -> str:
         return f"Remote({self.here})"
 
@@ -63,9 +76,24 @@ class Device(contextlib.ExitStack):
 
     def __enter__(self) -> Device:
         super().__enter__()
-        self.enter_context(_Made())
+        for name, answer in self._answers().items():
+            self.enter_context(mock.patch.object(torch.cuda, name, answer))
+        self.enter_context(_Calls())
         self.enter_context(_Operations(self.waits))
         return self
+
+    def _answers(self) -> dict[str, Any]:
+        return {
+            "is_available": lambda: True,
+            "get_device_name": lambda *_: "an imitation",
+            "synchronize": lambda *_: self.waits.update(["synchronize"]),
+            "reset_peak_memory_stats": lambda *_: None,
+            "memory_allocated": lambda *_: 0,
+            "max_memory_allocated": lambda *_: 0,
+            "memory_reserved": lambda *_: 0,
+            "mem_get_info": lambda *_: (FREE, FREE),
+            "empty_cache": lambda: None,
+        }
 
 
 class _Operations(TorchDispatchMode):
@@ -76,26 +104,31 @@ class _Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
-        device = kwargs.get("device")
         leaves = any(isinstance(x, Remote) for x in tree_leaves((args, kwargs)))
-        if leaves and (name in WAITS or (device is not None and torch.device(device) == HOST)):
+        if leaves and (name in WAITS or kwargs.get("device") == HOST):
             self.waits[name] += 1
         return computed(func, args, kwargs)
 
 
-class _Made(TorchFunctionMode):
-    """torch.tensor and torch.as_tensor make their tensors where no operation is seen."""
+class _Calls(TorchFunctionMode):
+    """What is called with the device's name; torch would look for the device itself."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
-        device = kwargs.get("device")
-        made = func in (torch.tensor, torch.as_tensor) and device is not None
-        if made and torch.device(device) == META:
-            if isinstance(args[0], Remote):
-                return args[0].to(kwargs.get("dtype") or args[0].dtype)
+        args = [META if _is_ours(value) else value for value in args]
+        if _is_ours(kwargs.get("device")):
+            kwargs["device"] = META
+        if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") == META:
+            # They make their tensors where no operation is seen.
             learned = kwargs.pop("requires_grad", False)
-            return Remote(func(*args, **kwargs | {"device": HOST})).requires_grad_(learned)
+            data, more = args[0], kwargs | {"device": HOST}
+            made = data.here if isinstance(data, Remote) else data
+            return Remote(func(made, *args[1:], **more)).requires_grad_(learned)
         return func(*args, **kwargs)
+
+
+def _is_ours(value: Any) -> bool:
+    return isinstance(value, torch.device) and value.type == CUDA.type
 
 
 def computed(func: Any, args: Any, kwargs: Any) -> Any:
@@ -110,7 +143,7 @@ def computed(func: Any, args: Any, kwargs: Any) -> Any:
         raise RuntimeError(f"{name} was given tensors on the host and on the device")
     there = bool(remote)
     if kwargs.get("device") is not None:
-        there = torch.device(kwargs["device"]) == META
+        there = kwargs["device"] == META
         kwargs = kwargs | ({"device": HOST} if there else {})
     elif name == "copy_":
         there = isinstance(args[0], Remote)
@@ -133,4 +166,6 @@ def elsewhere(model: Any) -> Any:
     """A handle on a copy of a model that lies on the device, which has to be entered."""
     from analysis.models.load import from_pipeline
 
-    return from_pipeline(copy.deepcopy(model.pipeline).to(META), model.name)
+    with _disable_current_modes():
+        pipeline = copy.deepcopy(model.pipeline)
+    return from_pipeline(pipeline.to(CUDA), model.name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,7 @@ from analysis.models.trajectory import sample, sampling_spec
 from analysis.quant import half_conv
 from analysis.sensitivity import sensitivity
 from analysis.side_by_side import side_by_side
-from tests.elsewhere import Device, Remote, elsewhere
+from tests.elsewhere import CUDA, Device, Remote, elsewhere
 from tests.quant.conftest import ddpm_first
 
 RUN = {"steps": 3, "samples": 2}
@@ -35,10 +33,13 @@ OPTIONS = {
 
 
 @pytest.fixture
-def device(monkeypatch):
-    # torch asks for the device by name before it makes one kernel of an optimizer's step.
-    optimizer = importlib.import_module("torch.optim.optimizer")
-    monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["cpu", "meta"])
+def model(family, models):
+    """Loaded before the device is entered, for loaders use torch's meta device themselves."""
+    return models(family)
+
+
+@pytest.fixture
+def device():
     with Device() as entered:
         yield entered
 
@@ -69,9 +70,14 @@ def mostly_equal(found, expected) -> None:
     np.testing.assert_array_less([np.median(apart), apart.max()], [1e-3, 0.1])
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_models_are_loaded_there(folders, device, name):
+    assert analysis.load_model(folders("ddpm"), name).device == CUDA
+    assert analysis.load_model(folders("ddpm"), "cpu").device.type == "cpu"
+
+
 @pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
-def test_pictures(models, device, family):
-    model = models(family)
+def test_pictures(model, device):
     spec = sampling_spec(model, **RUN)
     pictures = sample(elsewhere(model), spec)
     assert pictures.device == torch.device("cpu")
@@ -144,16 +150,17 @@ def test_stored_models(there, rounded_there, tmp_path):
 
 
 @pytest.mark.parametrize("work", ["sample", "capture", "calibrate", "quantize"])
-def test_estimates(there, work):
+def test_estimates(device, there, work):
     told = {"calibrate": {"sampler": "tdac", **DRAW}, "quantize": {"method": "q-diffusion"}}
     assert analysis.estimate(there, work, **told.get(work, RUN)).seconds > 0
+    assert device.waits["synchronize"]  # a clock that did not wait would tell of nothing
 
 
 @pytest.mark.parametrize(
     "backend", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)]
 )
 @ddpm_first
-def test_integers_on_the_processor(models, device, family, backend, monkeypatch):
+def test_integers_on_the_processor(model, device, backend, monkeypatch):
     for package in ("onnx", backend):
         pytest.importorskip(package)
     from analysis.backends.compare import compare_real
@@ -169,7 +176,7 @@ def test_integers_on_the_processor(models, device, family, backend, monkeypatch)
             return exported(flat, inputs)
 
     monkeypatch.setattr(qdq_graph, "_exported", traced)
-    there = elsewhere(models(family))
+    there = elsewhere(model)
     model = analysis.quantize(there, plan=PLAN, **int8_options())
     done = compare_real(there, model, backend, **RUN)
     assert done.values["psnr_simulated_db"] > 35

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
-from benchmarks import gpu
+from benchmarks import capture_cost, gpu, simulation
 from benchmarks.cost import RUNS, one
+from tests.elsewhere import Device, elsewhere
 
 
 def test_without_a_gpu_it_says_so_and_measures_nothing(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu.gpu() == {"gpu": gpu.NONE}
+
+
+def test_with_one_both_models_are_measured_there(ddpm, monkeypatch):
+    for name in ("STEPS", "SAMPLES", "ROUNDS"):
+        monkeypatch.setattr(capture_cost, name, 1)
+    monkeypatch.setattr(simulation, "ROUNDS", 4)
+    monkeypatch.setattr(gpu, "wide_model", lambda widths, size: elsewhere(ddpm))
+    quick = partial(gpu.compile_time, steps=1, samples=1, rounds=1)
+    monkeypatch.setattr(gpu, "compile_time", quick)
+    with Device() as device:
+        found = gpu.gpu()
+    torch._dynamo.reset()
+    assert device.waits["synchronize"] >= 4 * 4  # before and after each call that is timed
+    assert found["gpu"] == "an imitation"
+    for model in ("bundled", "wide"):
+        ratios = [found[f"{model}_{name}"] for name in ("ratio", "ratio_exact")]
+        assert min(*ratios, found[f"{model}_eager_over_compiled"]) > 0
 
 
 def test_a_model_that_does_not_compile_has_its_reason_in_the_place_of_a_ratio(ddpm, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from analysis.capture.run import capture
 from analysis.models.trajectory import sample, sampling_spec
 from analysis.quant.run import quantize
-from tests.elsewhere import META, Device, elsewhere
+from tests.elsewhere import CUDA, Device, elsewhere
 
 families = pytest.mark.parametrize("family", ["ddpm", "sd", "sdxl"])
 RUN = {"steps": 3, "samples": 2}
@@ -71,7 +71,7 @@ def test_all_values_are_waited_for_layer_by_layer(ddpm):
 class TestTheDevice:
     def test_counts_what_is_waited_for(self):
         with Device() as device:
-            x = torch.ones(3, device=META)
+            x = torch.ones(3, device=CUDA)
             assert not device.waits
             assert bool(x.sum() > 0)
             assert x.tolist() == [1, 1, 1]
@@ -79,14 +79,14 @@ class TestTheDevice:
 
     def test_refuses_what_was_left_behind(self):
         with Device(), pytest.raises(RuntimeError, match="on the host and on the device"):
-            torch.nn.functional.linear(torch.ones(1, 3, device=META), torch.ones(2, 3))
+            torch.nn.functional.linear(torch.ones(1, 3, device=CUDA), torch.ones(2, 3))
 
     def test_has_no_array(self):
         with Device(), pytest.raises((RuntimeError, TypeError)):
-            torch.ones(3, device=META).numpy()
+            torch.ones(3, device=CUDA).numpy()
 
     def test_carries_gradients(self):
         with Device():
-            x = torch.tensor([1.0, 2.0], device=META, requires_grad=True)
+            x = torch.tensor([1.0, 2.0], device=CUDA, requires_grad=True)
             (x * x).sum().backward()
             assert x.grad.cpu().tolist() == [2, 4]
