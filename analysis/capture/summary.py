@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,6 @@ class Arranged:
     Attributes: x, without a gap in memory; whether it was copied for that; planes; shape,
     (N, C, M) however the memory lies.
     """
-
-    __slots__ = ("channels_last", "copied", "planes", "shape", "x")
 
     def __init__(self, x: torch.Tensor, channels_last: bool) -> None:
         """See x, [N, C, ...] or with `channels_last` [N, ..., C], without copying if possible."""
@@ -57,6 +56,7 @@ class Arranged:
         """As the layer orders its tensors."""
         return cls(x, layer.kind == "linear" or layer.tap in ("q", "k", "v"))
 
+    @cached_property
     def flat(self) -> torch.Tensor:
         """x in the order of its memory, [N, C * M]."""
         x = self.x.detach()
@@ -69,7 +69,7 @@ class Arranged:
     def view(self) -> torch.Tensor:
         """x as [N, C, M] or [N, M, C]."""
         _, channels, size = self.shape
-        return self.flat().unflatten(1, (channels, size) if self.planes else (size, channels))
+        return self.flat.unflatten(1, (channels, size) if self.planes else (size, channels))
 
     def width(self, part: slice | None) -> int:
         """Channels in `part`."""
@@ -99,9 +99,9 @@ class Arranged:
     def values(self, part: slice | None, index: torch.Tensor | None) -> torch.Tensor:
         """Values at positions [N, n] in each sample, or all in the channels of `part`."""
         if index is not None:
-            return self.flat().gather(1, index).view(-1)
+            return self.flat.gather(1, index).view(-1)
         if part is None:
-            return self.flat().view(-1)
+            return self.flat.view(-1)
         view = self.view()
         return (view[:, part] if self.planes else view[:, :, part]).reshape(-1)
 
@@ -111,27 +111,29 @@ class Summary:
     """What is kept of one tensor. Sums are about a `center`, so a far mean costs no precision."""
 
     per_channel: int  # values in each channel
-    extremes: torch.Tensor  # [2, C] least, greatest
-    sums: torch.Tensor  # float64 [2, C] sum, sum of squares
+    low: torch.Tensor  # [C]
+    high: torch.Tensor  # [C]
+    total: torch.Tensor  # [N, C] sum
+    power: torch.Tensor  # [N, C] sum of squares
     center: float | torch.Tensor  # a tensor [] where it was decided on the device
 
     @classmethod
     def of(cls, arranged: Arranged, center: float | torch.Tensor = 0.0) -> Summary:
-        """Summarize a tensor on its device."""
+        """Summarize a tensor on its device, where every operation is a kernel to be launched."""
         samples, _, size = arranged.shape
         x, axis = arranged.view(), 2 if arranged.planes else 1
         moved = x - center if torch.is_tensor(center) or center else x
-        extremes = torch.stack([x.amin(axis).amin(0), x.amax(axis).amax(0)])
-        parts = torch.stack([moved.sum(axis), (moved * moved).sum(axis)])  # [2, N, C]
-        return cls(samples * size, extremes, parts.sum(1, dtype=torch.float64), center)
+        low, high = x.amin((0, axis)), x.amax((0, axis))
+        total, power = moved.sum(axis), (moved * moved).sum(axis)
+        return cls(samples * size, low, high, total, power, center)
 
     @classmethod
     def first(cls, arranged: Arranged) -> Summary:
         """About the mean where that is far off zero, which nobody has to wait for."""
         plain = cls.of(arranged)
-        count = plain.per_channel * plain.sums.shape[1]
-        total, power = plain.sums.sum(1)  # [] each
-        mean = total / count
+        count = plain.per_channel * plain.low.numel()
+        total, power = (sums.sum(dtype=torch.float64) for sums in (plain.total, plain.power))
+        mean = total / count  # []
         far = mean**2 * count > FAR**2 * (power - count * mean**2).clamp(min=0)
         center = torch.where(far & power.isfinite(), mean, torch.zeros_like(mean))
         return cls.of(arranged, center.to(arranged.x.dtype))
@@ -140,8 +142,9 @@ class Summary:
         """The same of some of the channels; `None` for all."""
         if channels is None:
             return self
-        chosen = self.extremes[:, channels], self.sums[:, channels]
-        return Summary(self.per_channel, *chosen, self.center)
+        low, high = self.low[channels], self.high[channels]
+        total, power = self.total[:, channels], self.power[:, channels]
+        return Summary(self.per_channel, low, high, total, power, self.center)
 
 
 class HostSummary:
@@ -152,17 +155,24 @@ class HostSummary:
     """
 
     def __init__(
-        self, summary: Summary, center: float, extremes: Array, sums: Array, values: Array
+        self,
+        per_channel: int,
+        center: float,
+        low: Array,
+        high: Array,
+        total: Array,
+        power: Array,
+        values: Array,
     ) -> None:
-        self.count = summary.per_channel * extremes.shape[1]
-        total, power = sums.sum(axis=1).tolist()
-        offset = total / self.count
+        self.count = per_channel * low.size
+        offset = float(total.sum(dtype=np.float64)) / self.count
         self.center = center
         self.mean = center + offset
-        left = power - self.count * offset**2
-        self.m2 = max(0.0, left) if math.isfinite(power) else math.nan
-        self.low, self.high = extremes
-        self.least, self.greatest = float(self.low.min()), float(self.high.max())
+        squares = float(power.sum(dtype=np.float64))
+        left = squares - self.count * offset**2
+        self.m2 = max(0.0, left) if math.isfinite(squares) else math.nan
+        self.low, self.high = low, high
+        self.least, self.greatest = float(low.min()), float(high.max())
         self.values = values
 
     @property
@@ -180,25 +190,31 @@ Observed = tuple[Summary, torch.Tensor]
 
 def to_host(observed: Sequence[Observed]) -> list[HostSummary]:
     """Wait for the device once, for all tensors together."""
-    extremes = _fetch([summary.extremes for summary, _ in observed])
-    sums = _fetch([summary.sums for summary, _ in observed])
-    values = _fetch([values for _, values in observed])
-    summaries = [summary for summary, _ in observed]
-    centers = _on_host([summary.center for summary in summaries])
-    rows = zip(summaries, centers, extremes, sums, values, strict=True)
-    return [HostSummary(*row) for row in rows]
-
-
-def _on_host(centers: Sequence[float | torch.Tensor]) -> list[float]:
-    fetched = iter(_fetch([center for center in centers if torch.is_tensor(center)]))
-    return [float(next(fetched)) if torch.is_tensor(c) else c for c in centers]
+    parts = [
+        part
+        for summary, values in observed
+        for part in (summary.low, summary.high, summary.total, summary.power, values)
+    ]
+    centers = [summary.center for summary, _ in observed if torch.is_tensor(summary.center)]
+    fetched = iter(_fetch([*parts, *centers]))
+    found = [[next(fetched) for _ in range(5)] for _ in observed]
+    return [
+        HostSummary(
+            summary.per_channel,
+            float(next(fetched)) if torch.is_tensor(summary.center) else summary.center,
+            *arrays,
+        )
+        for (summary, _), arrays in zip(observed, found, strict=True)
+    ]
 
 
 def _fetch(parts: Sequence[torch.Tensor]) -> list[Array]:
     """Tensors on the host, in one transfer if they are on a device."""
     if not parts or parts[0].is_cpu:
         return [part.numpy() for part in parts]
-    joined = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+    joined = (
+        torch.cat([part if part.ndim == 1 else part.reshape(-1) for part in parts]).cpu().numpy()
+    )
     ends = np.cumsum([part.numel() for part in parts])
     split = np.split(joined, ends[:-1])
     return [flat.reshape(part.shape) for flat, part in zip(split, parts, strict=True)]

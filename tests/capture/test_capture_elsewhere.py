@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis.capture.run import capture
-from analysis.models.trajectory import sample, sampling_spec
+from analysis.models.trajectory import sampling_spec, trajectory
 from analysis.quant.run import quantize
 from tests.elsewhere import CUDA, Device, elsewhere
 
@@ -24,7 +24,8 @@ def watched(model, change=None, **options):
             there = change(there)
         assert there.digest  # brings all weights to the host, which is counted
         device.waits.clear()
-        sample(there, sampling_spec(there, **RUN))
+        for _ in trajectory(there, sampling_spec(there, **RUN)):
+            pass
         sampling = device.waits.copy()
         device.waits.clear()
         return capture(there, **RUN | options), device.waits - sampling
@@ -49,7 +50,7 @@ def test_waits_do_not_depend_on_how_many_layers_are_watched(models, family):
     model = models(family)
     waits = watched(model)[1]
     assert waits == watched(model, layers="conv_in")[1]
-    assert waits["_to_copy"] == 3 * RUN["steps"]  # extremes, sums and values, of all layers
+    assert waits["_to_copy"] == RUN["steps"]
 
 
 @pytest.mark.parametrize("plan", ["W8A8", "W4A8"])
@@ -65,7 +66,7 @@ def test_nor_when_the_model_is_quantized(ddpm, ddpm_capture, plan):
 def test_all_values_are_waited_for_layer_by_layer(ddpm):
     found, waits = watched(ddpm, exact=True)
     same(found, capture(ddpm, **RUN, exact=True))
-    assert waits["_to_copy"] > len(found.layers) * RUN["steps"]
+    assert waits["_to_copy"] > RUN["steps"] * len(found.layers) / 2  # some share a tensor
 
 
 class TestTheDevice:
