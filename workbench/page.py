@@ -12,6 +12,7 @@ import gradio as gr
 
 from analysis.errors import UserError
 from workbench.components import Part, encoded
+from workbench.components.part import take
 from workbench.jobs import JobQueue
 from workbench.kept_captures import prune
 from workbench.selection import READERS
@@ -19,6 +20,7 @@ from workbench.session import Session, SessionStore
 
 Updates = dict[Any, Any]  # component -> its new value
 Change = Callable[..., None]  # (session, *values)
+Told = Sequence[tuple[Any, Any]]  # (value, index) of what was selected, oldest first
 
 
 @dataclass(frozen=True)
@@ -116,37 +118,43 @@ class Page:
 
         def handle(request: gr.Request, *values: Any) -> Updates:
             session = self.store.get(str(request.session_hash))
-            return self.changed(session, change, values, outputs)
+            return self.changed(session, change, [values], outputs)
 
         listener(handle, list(inputs), [self.bar, self.notice, *outputs], **READ)
 
-    def on_part(self, listener: Any, change: Change, outputs: Sequence[Any]) -> None:
+    def on_part(self, part: Part, event: str, change: Change, outputs: Sequence[Any]) -> None:
         """As `on`, for the page's own components: `change` gets what was selected."""
 
-        def handle(request: gr.Request, event: gr.EventData) -> Updates:
+        def handle(request: gr.Request, told: Told) -> Updates:
             session = self.store.get(str(request.session_hash))
-            return self.changed(session, change, picked(event), outputs)
+            return self.changed(session, change, told, outputs)
 
-        listener(handle, None, [self.bar, self.notice, *outputs], **READ)
+        hear(part, event, handle, [self.bar, self.notice, *outputs])
 
     def changed(
-        self, session: Session, change: Change, values: Sequence[Any], outputs: Sequence[Any]
+        self,
+        session: Session,
+        change: Change,
+        told: Sequence[Sequence[Any]],
+        outputs: Sequence[Any],
     ) -> Updates:
-        """Apply a change and repaint; what was wrong becomes one sentence, nothing is lost.
+        """Apply a change, once for each values that it was told, and repaint.
+
+        What was wrong becomes one sentence, nothing is lost.
 
         A visitor's events may overlap, as a handle that is let go and its last move do: one of
         them at a time.
         """
         with session.lock:
             try:
-                change(session, *values)
+                moved, wrong = _apply(change, session, told)
+                if not moved:
+                    return sent({self.notice: wrong}) if wrong else {self.notice: gr.skip()}
                 painted = self.paint(session)
-            except NothingToDo:
-                return {self.notice: gr.skip()}
             except UserError as error:
-                return sent({self.notice: {"kind": "error", "text": str(error)}})
+                return sent({self.notice: _error(error)})
             said = session.drawn.pop("said", None)  # what the event before had to say
-            return sent({self.notice: said, **self._wanted(session, painted, outputs)})
+            return sent({self.notice: wrong or said, **self._wanted(session, painted, outputs)})
 
     def _wanted(self, session: Session, painted: Updates, outputs: Sequence[Any]) -> Updates:
         wanted = {id(c) for c in (self.bar, *outputs)}
@@ -156,10 +164,41 @@ class Page:
         return {c: v for c, v in painted.items() if id(c) in wanted}
 
 
-def picked(event: gr.EventData) -> tuple[Any, Any]:
-    """Value and index of what a visitor selected in one of the page's own components."""
-    data = event._data if isinstance(event._data, dict) else {}
-    return data.get("value"), data.get("index")
+def _apply(
+    change: Change, session: Session, told: Sequence[Sequence[Any]]
+) -> tuple[bool, dict[str, str] | None]:
+    """Whether anything was changed, and what was wrong last."""
+    moved, wrong = False, None
+    for values in told:
+        try:
+            change(session, *values)
+            moved = True
+        except NothingToDo:
+            continue
+        except UserError as error:
+            wrong = _error(error)
+    return moved, wrong
+
+
+def _error(error: UserError) -> dict[str, str]:
+    return {"kind": "error", "text": str(error)}
+
+
+def hear(
+    part: Part, event: str, handle: Callable[[gr.Request, Told], Updates], outputs: Sequence[Any]
+) -> None:
+    """Handle what visitors do in one of the page's own components.
+
+    `handle` gets all that was done since it was last called, oldest first: one call answers
+    several events where they come faster than answers go out.
+    """
+
+    def handled(request: gr.Request, told: Any) -> Updates:
+        given = told if isinstance(told, list) else []
+        pairs = [(one[0], one[1]) for one in given if isinstance(one, list) and len(one) == 2]
+        return handle(request, pairs) if pairs else {outputs[0]: gr.skip()}
+
+    getattr(part, event)(handled, [part], list(outputs), js=take(part, event), **READ)
 
 
 def sent(updates: Updates) -> Updates:

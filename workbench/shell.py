@@ -18,7 +18,7 @@ from workbench.captures import BUNDLED, OpenCapture, bundled_capture
 from workbench.components import notice, selection_bar
 from workbench.examples import find_any
 from workbench.figures.heatmap import block_of
-from workbench.page import READ, NothingToDo, Page, Settings, Updates, View, picked, sent
+from workbench.page import NothingToDo, Page, Settings, Told, Updates, View, hear, sent
 from workbench.recipe import overrides_text, read_overrides
 from workbench.selection import TABS, first_selection, from_query, to_query
 from workbench.session import Session, SessionStore
@@ -110,7 +110,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         open_tab = partial(_open_tab, name=view.name)
         page.on(view.tab.select, open_tab, [], [*view.detail, *view.rest])
         # The bar fires an event of the open tab's name: only that tab's parts are repainted.
-        page.on_part(getattr(page.bar, view.name), _choose, view.detail)
+        page.on_part(page.bar, view.name, _choose, view.detail)
     outputs = [page.tabs, *page.outputs]
 
     def restore(request: gr.Request) -> Updates:
@@ -121,14 +121,14 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         page.jobs.cancel(str(request.session_hash))
         page.store.drop(str(request.session_hash))
 
-    def revisit(request: gr.Request, event: gr.EventData) -> Updates:
-        address, number = picked(event)
+    def revisit(request: gr.Request, told: Told) -> Updates:
+        address, number = told[-1]
         query = dict(parse_qsl(str(address or "")[1:]))
         with page.session_of(request) as session:
             return restored(page, session, query, number)
 
     blocks.load(restore, None, outputs, queue=False, show_progress="hidden")
-    page.bar.address(revisit, None, outputs, **READ)
+    hear(page.bar, "address", revisit, outputs)
     blocks.unload(leave)
 
 

@@ -118,6 +118,37 @@ def test_shortcuts_say_which_are_bimodal(visit):
         says(page, "#shortcut-facts p", sentence)
 
 
+DRAG = """async () => {
+  const slider = document.querySelector('.wb-bar input[type=range]');
+  for (let step = 1; step <= 40; step++) {
+    slider.value = step;
+    slider.dispatchEvent(new Event('input', {bubbles: true}));
+    await new Promise(done => setTimeout(done, 10));
+  }
+}"""
+
+
+def test_a_slider_that_is_dragged_faster_than_the_page_answers_ends_where_it_is_let_go(visit):
+    page = visit("t=980")
+    page.evaluate(DRAG)
+    says(page, "#cell", "timestep 180.")
+    page.wait_for_function("location.search.includes('t=180')")
+
+
+def test_of_two_rows_chosen_at_once_the_second_is_shown(visit):
+    page = visit("tab=shortcuts")
+    rows = page.locator("#shortcut-table tbody tr")
+    page.evaluate("""async () => {
+      const rows = document.querySelectorAll('#shortcut-table tbody tr');
+      rows[3].click();
+      await new Promise(done => setTimeout(done, 15)); // the first is on its way
+      rows[9].click();
+    }""")
+    wanted = rows.nth(9).locator("td").first.inner_text()
+    page.wait_for_function("layer => location.search.includes(layer)", arg=wanted)
+    assert rows.nth(9).get_attribute("aria-selected") == "true"
+
+
 def test_no_sideways_scrolling_on_a_narrow_screen(visit):
     page = visit(viewport={"width": 390, "height": 844})
     parts = {

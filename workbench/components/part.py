@@ -22,20 +22,26 @@ Builder = Callable[..., Part]
 
 def part(template: str, *scripts: str, head: str | None = None) -> Builder:
     """A function that builds the component of a template and of the script files beside it."""
-    folder = Path(__file__).parent
-    code = "\n".join((folder / name).read_text(encoding="utf-8") for name in scripts)
+    folder, names = Path(__file__).parent, ("told.js", *scripts)
+    code = "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
-    def build(value: Any = None, **options: Any) -> Part:
+    def build(value: Any = None, *, elem_id: str, **options: Any) -> Part:
         return gr.HTML(
             None if value is None else encoded(value),
             html_template=template,
-            js_on_load=code,
+            js_on_load=f"const PART = '{elem_id}';\n{code}",
             head=head,
             apply_default_css=False,
+            elem_id=elem_id,
             **options,
         )
 
     return build
+
+
+def take(part: Part, event: str) -> str:
+    """JavaScript of a listener: all that was told of this event and not taken yet."""
+    return f"() => [(window.workbenchTold?.['{part.elem_id}']?.{event} ?? []).splice(0)]"
 
 
 def encoded(value: Any) -> str:

@@ -138,16 +138,16 @@ class Calibration:
         page.on(self.counts_as.input, setting("counts_as"), [self.counts_as], [self.counts])
         follows = [self.scatter, self.placed]
         page.on(self.projection.input, setting("projection"), [self.projection], follows)
-        page.on_part(self.bars.select, edit, [self.samplers])
+        page.on_part(self.bars, "select", edit, [self.samplers])
         page.on(self.fill.input, fill, [self.fill], [self.bars, self.samplers, self.fill])
-        page.on_part(self.table.select, _choose_set, self.sets)
+        page.on_part(self.table, "select", _choose_set, self.sets)
         page.on(self.use.click, _use, [], self.sets)
         everything = [*self.detail, *self.sets, *self.drawn]
         page.on(self.remove.click, _remove, [], everything)
         page.on(self.clear.click, _clear, [], [*everything, self.stability_says])
         layers = (self.scales, self.spread, self.effect_table, self.stability_table)
         for part in layers:
-            page.on_part(part.select, _choose_layer, self.detail)
+            page.on_part(part, "select", _choose_layer, self.detail)
         self._wire_work(page)
         self.tab.select(_samplers, None, [self.samplers], queue=False, show_progress="hidden")
 

@@ -110,10 +110,10 @@ class Compare:
         page.on(self.gain.input, setting("gain"), [self.gain], self.detail)
         page.on(self.picked.input, _pick, [self.picked], [self.says])
         page.on(self.looked.input, _look_at, [self.looked], self.detail)
-        page.on_part(self.table.select, _look_at_row, everything)
+        page.on_part(self.table, "select", _look_at_row, everything)
         page.on(self.remove.click, _remove, [self.looked], everything)
-        page.on_part(self.quiz.answer, _answer, [self.quiz])
-        page.on_part(self.quiz.again, _again, [self.quiz])
+        page.on_part(self.quiz, "answer", _answer, [self.quiz])
+        page.on_part(self.quiz, "again", _again, [self.quiz])
 
         def prepare(session: Session, samples: int, steps: int, seed: float) -> Work:
             return compare_work(page, session, samples, steps, seed)

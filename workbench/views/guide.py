@@ -9,7 +9,7 @@ import gradio as gr
 from workbench.captures import bundled_capture
 from workbench.components.guide import guide
 from workbench.lessons import LESSONS, selected, told
-from workbench.page import Page, Updates, picked, sent
+from workbench.page import Page, Told, Updates, hear, sent
 from workbench.session import Session
 
 BEFORE = "before lesson"  # what the visitor had selected when the lesson began
@@ -25,23 +25,15 @@ class Guide:
     def wire(self, page: Page) -> None:
         """Connect the panel."""
 
-        def handle(request: gr.Request, event: gr.EventData) -> Updates:
-            wanted, _ = picked(event)
+        def handle(request: gr.Request, told: Told) -> Updates:
+            wanted, _ = told[-1]
             with page.session_of(request) as session:
                 step = go(session, wanted if isinstance(wanted, dict) else {})
                 painted = page.paint(session, whole=True)
                 tab = gr.Tabs(selected=session.selection.tab)
             return sent({**painted, self.part: {"step": step}, page.notice: None, page.tabs: tab})
 
-        self.part.select(
-            handle,
-            None,
-            [page.tabs, self.part, *page.outputs],
-            queue=False,
-            trigger_mode="always_last",
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        hear(self.part, "select", handle, [page.tabs, self.part, *page.outputs])
 
 
 def listed() -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Late:
         """Paint them when the tables are unfolded, and when the facts ask for it."""
         page.on(accordion.expand, self._unfold, [], self.tables)
         page.on(accordion.collapse, self._fold, [], [])
-        page.on_part(facts.late, self._note, [*self.tables, *self.knobs])
+        page.on_part(facts, "late", self._note, [*self.tables, *self.knobs])
 
     def wanted(self, session: Session) -> bool:
         """Whether something that waits has changed."""

@@ -48,7 +48,7 @@ class Opening:
                 with gr.Column(min_width=280):
                     self._build_capture(page)
 
-        drop({"upload": "upload", "panel": "opening"})
+        drop({"upload": "upload", "panel": "opening"}, elem_id="drop")
 
     def _build_examples(self) -> None:
         self.examples: dict[str, Any] = {}

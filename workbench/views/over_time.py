@@ -57,7 +57,7 @@ class OverTime:
             with gr.Column(scale=6, min_width=340):
                 choices = [(title, name) for name, title in TITLES.items()]
                 self.plot = gr.Radio(choices, label="Show as", elem_id="time-plot")
-                self.reading = facts()
+                self.reading = facts(elem_id="reading")
                 self.moving = plot(elem_id="over-time", min_height=420)
             with gr.Column(scale=5, min_width=340):
                 self.bits = gr.Radio(list(BITS), label="Grid: bits", elem_classes="wb-bits")

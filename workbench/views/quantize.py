@@ -47,7 +47,7 @@ class Quantize:
             "layer's input would stay, read off the capture while you choose. Apply then makes the "
             "quantized model."
         )
-        self.asker = asker()
+        self.asker = asker(elem_id="asker")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 self._build_controls()
@@ -116,12 +116,12 @@ class Quantize:
         page.on(self.preset.input, _preset, [self.preset], everything)
         page.on(self.profile.click, _int8_profile, [], everything)
         page.on(self.calibrate_on.input, _calibrate_on, [self.calibrate_on], self.detail)
-        page.on_part(self.asker.fill, _fill, everything)
-        page.on_part(self.form.set, _set, [*self.detail, self.form])
-        page.on_part(self.form.part, _part, [*self.detail, self.form])
+        page.on_part(self.asker, "fill", _fill, everything)
+        page.on_part(self.form, "set", _set, [*self.detail, self.form])
+        page.on_part(self.form, "part", _part, [*self.detail, self.form])
         for listed in (self.plot, self.agreement, self.table):
-            page.on_part(listed.select, _choose, self.detail)
-        page.on_part(self.table.input, set_bits, self.detail)
+            page.on_part(listed, "select", _choose, self.detail)
+        page.on_part(self.table, "input", set_bits, self.detail)
         page.on(self.keep.click, keep_worst, [self.count], self.detail)
         page.on(self.clear.click, clear, [], self.detail)
 

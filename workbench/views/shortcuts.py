@@ -68,7 +68,7 @@ class Shortcuts:
     def wire(self, page: Page) -> None:
         """Connect the controls."""
         page.on(self.log.input, setting("log"), [self.log], self.detail)
-        page.on_part(self.table.select, _choose, self.detail)
+        page.on_part(self.table, "select", _choose, self.detail)
         self.late.wire(page, self.tables, self.facts)
 
     def paint(self, session: Session) -> Updates:

@@ -17,7 +17,7 @@ from workbench.figures.sensitivity import sensitivity
 from workbench.foretelling import sweep_cost
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
-from workbench.page import READ, Page, Updates, picked, sent, setting
+from workbench.page import Page, Told, Updates, hear, sent, setting
 from workbench.recipe import overrides_of
 from workbench.running import Runner
 from workbench.selection import PRESETS, SWEEP_PLANS
@@ -136,7 +136,7 @@ class Sweep:
         page.on(self.preset.input, setting("sweep_preset"), [self.preset], [])
         page.on(self.keep.click, keep_apart, [], [*self.of_layers, self.with_apart, self.keep])
         for part in (self.layer_plot, self.layer_table):
-            page.on_part(part.select, _choose_layer, self.detail)
+            page.on_part(part, "select", _choose_layer, self.detail)
         self._wire_rows(page)
         self._wire_work(page)
         self.tab.select(
@@ -146,8 +146,8 @@ class Sweep:
     def _wire_rows(self, page: Page) -> None:
         """A click on a row or a point sets Quantize, and goes there."""
 
-        def load(request: gr.Request, event: gr.EventData) -> Updates:
-            row, _ = picked(event)
+        def load(request: gr.Request, told: Told) -> Updates:
+            row, _ = told[-1]
             with page.session_of(request) as session:
                 try:
                     said = {"kind": "info", "text": load_row(session, row)}
@@ -158,7 +158,7 @@ class Sweep:
             return sent({**painted, page.notice: said, page.tabs: gr.Tabs(selected="quantize")})
 
         for part in (self.row_table, self.pareto):
-            part.select(load, None, [page.tabs, *page.outputs], **READ)
+            hear(part, "select", load, [page.tabs, *page.outputs])
 
     def _wire_work(self, page: Page) -> None:
         def measure(session: Session, seconds: Any, finalists: Any) -> Work:
