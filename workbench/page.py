@@ -12,7 +12,7 @@ import gradio as gr
 
 from analysis.errors import UserError
 from workbench.components import Part, encoded
-from workbench.components.part import take
+from workbench.components.part import heard
 from workbench.jobs import JobQueue
 from workbench.kept_captures import prune
 from workbench.selection import READERS
@@ -198,7 +198,7 @@ def hear(
         pairs = [(one[0], one[1]) for one in given if isinstance(one, list) and len(one) == 2]
         return handle(request, pairs) if pairs else {outputs[0]: gr.skip()}
 
-    getattr(part, event)(handled, [part], list(outputs), js=take(part, event), **READ)
+    getattr(part, event)(handled, [part], list(outputs), js=heard(part, event), **READ)
 
 
 def sent(updates: Updates) -> Updates:

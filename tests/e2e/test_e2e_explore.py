@@ -135,6 +135,15 @@ def test_a_slider_that_is_dragged_faster_than_the_page_answers_ends_where_it_is_
     page.wait_for_function("location.search.includes('t=180')")
 
 
+def test_arrow_keys_pressed_faster_than_the_page_answers_are_all_counted(visit):
+    page = visit("t=980")
+    page.locator("#heatmap .plot").focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.search.includes('t=580')")
+    says(page, "#cell", "timestep 580.")
+
+
 def test_of_two_rows_chosen_at_once_the_second_is_shown(visit):
     page = visit("tab=shortcuts")
     rows = page.locator("#shortcut-table tbody tr")

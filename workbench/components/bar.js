@@ -56,6 +56,14 @@ function goBack() {
   setTimeout(() => { if (awaited === number) awaited = null; }, 5000);
 }
 
+function showSelected({layer, step, layers}) {
+  select.value = layer;
+  if (document.activeElement !== range || layers) range.value = step;
+  showStep(step);
+  window.workbenchCell = {layer, step};
+  window.dispatchEvent(new CustomEvent('workbench-cell', {detail: window.workbenchCell}));
+}
+
 function draw() {
   const value = JSON.parse(props.value || 'null');
   if (!value || (value.turn < turn && !value.layers)) return; // a slow answer to an old question
@@ -66,13 +74,9 @@ function draw() {
   $('.wb-model').textContent = value.model;
   $('.wb-capture').textContent = value.capture;
   $('.wb-bar-plan b').textContent = value.plan;
-  select.value = value.layer;
-  if (document.activeElement !== range || value.layers) range.value = value.step;
-  showStep(value.step);
   $('.wb-live').textContent = value.says || '';
   if (value.query !== null && value.query !== undefined) remember(value);
-  window.workbenchCell = {layer: value.layer, step: value.step};
-  window.dispatchEvent(new CustomEvent('workbench-cell', {detail: window.workbenchCell}));
+  if (value.layers || !isAhead()) showSelected(value);
   element.dataset.rev = Number(element.dataset.rev || 0) + 1;
 }
 

@@ -29,7 +29,7 @@ def part(template: str, *scripts: str, head: str | None = None) -> Builder:
         return gr.HTML(
             None if value is None else encoded(value),
             html_template=template,
-            js_on_load=f"const PART = '{elem_id}';\n{code}",
+            js_on_load=f"const PART = '{elem_id}', HEARD = [];\n{code}",
             head=head,
             apply_default_css=False,
             elem_id=elem_id,
@@ -39,8 +39,9 @@ def part(template: str, *scripts: str, head: str | None = None) -> Builder:
     return build
 
 
-def take(part: Part, event: str) -> str:
-    """JavaScript of a listener: all that was told of this event and not taken yet."""
+def heard(part: Part, event: str) -> str:
+    """Have a part keep what is told of an event; JavaScript of the listener that takes it."""
+    part.js_on_load = part.js_on_load.replace("HEARD = [", f"HEARD = ['{event}', ", 1)
     return f"() => [(window.workbenchTold?.['{part.elem_id}']?.{event} ?? []).splice(0)]"
 
 

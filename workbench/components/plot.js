@@ -110,7 +110,9 @@ function schedule() {
   requestAnimationFrame(() => { queued = false; draw(); });
 }
 
-function follow({layer, step}) { cell = {row: rows.indexOf(layer), column: step}; }
+function follow({layer, step}) {
+  if (!isAhead()) cell = {row: rows.indexOf(layer), column: step};
+}
 
 window.addEventListener('workbench-cell', event => {
   if (!rows || !bound) return;
