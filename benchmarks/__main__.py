@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.capture_cost import capture_memory, capture_time
 from benchmarks.cost import cost
 from benchmarks.gpu import gpu
-from benchmarks.int8 import int8
+from benchmarks.int8 import int8_bundled, int8_wide
 from benchmarks.page import page
 from benchmarks.peers.command import main as peers
 from benchmarks.reconstruction import reconstruction
@@ -32,7 +32,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "gpu": gpu,
     "reconstruction": reconstruction,
     "what_if": what_if,
-    "int8": int8,
+    "int8_wide": int8_wide,
+    "int8_bundled": int8_bundled,
     "page": page,
 }
 

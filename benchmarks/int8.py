@@ -15,18 +15,16 @@ FLOATS = ("compile", "onnxruntime_float", "openvino_float")
 OURS = ("openvino_int8", "openvino_int8_bf16")
 
 
-def int8() -> dict[str, Any]:
-    """Medians of seconds and of their ratios, the wide model at batch 4 and the bundled at 16.
+def int8_wide() -> dict[str, Any]:
+    """Medians of seconds and of their ratios, a model of the CIFAR-10 DDPM's shape at batch 4."""
+    return measure(wide_model(WIDE, 32), batch=4)
 
-    The bundled model is also sampled, for the distance of its pictures to the float model's.
-    """
+
+def int8_bundled() -> dict[str, Any]:
+    """The same of the bundled model at batch 16, and how far its pictures are from float ones."""
     import analysis
 
-    wide = measure(wide_model(WIDE, 32), batch=4)
-    bundled_model = analysis.load_model("fashion")
-    bundled = measure(bundled_model, batch=16, pictures=(16, 20))
-    named = (("wide", wide), ("bundled", bundled))
-    return {f"{name}_{key}": value for name, values in named for key, value in values.items()}
+    return measure(analysis.load_model("fashion"), batch=16, pictures=(16, 20))
 
 
 def measure(
