@@ -41,6 +41,31 @@ def test_a_learning_method_is_set_by_its_form_and_keeps_blocks_when_cancelled(vi
     says(page, "#apply-note p", "kept: Apply with these settings goes on from there.")
 
 
+TYPE = """() => {
+  const field = name => document.querySelector(`.wb-form input[name=${name}]`);
+  field('alpha').value = '2';
+  field('alpha').dispatchEvent(new Event('change'));
+  field('drop').value = '0.2'; // not told yet when the answer to alpha comes
+  field('drop').dispatchEvent(new Event('input'));
+}"""
+
+
+def test_what_is_typed_while_the_page_answers_stays(visit):
+    page = visit("tab=quantize&method=eda-dm")
+    page.get_by_text("Options of the method, and parts to leave out").click()
+    alpha, drop = (page.locator(f".wb-form input[name={name}]") for name in ("alpha", "drop"))
+    alpha.wait_for()
+    page.evaluate(TYPE)
+    page.wait_for_selector(".wb-field[data-changed=true] input[name=alpha]")
+    assert (alpha.input_value(), drop.input_value()) == ("2", "0.2")
+    drop.dispatch_event("change")
+    alpha.fill("3")
+    alpha.press("Tab")
+    in_url(page, "alpha%3D3")
+    in_url(page, "drop%3D0.2")
+    assert (alpha.input_value(), drop.input_value()) == ("3", "0.2")
+
+
 def test_single_layers_are_kept_fine_and_the_model_is_looked_at_from_all_sides(visit):
     page = visit("tab=quantize&act_bits=4")
     page.get_by_text("Bits of single layers").click()

@@ -126,7 +126,7 @@ plot.addEventListener('pointercancel', () => { // the page was scrolled, no bar 
 
 function receive() {
   const value = JSON.parse(props.value || 'null');
-  if (!value || dragged || waiting) return;
+  if (!value || dragged || waiting || isAhead()) return;
   $('.wb-bars-empty').hidden = !value.empty;
   $('.wb-bars-empty').textContent = value.empty || '';
   for (const part of [plot, $('.wb-bars-axis'), $('details')]) part.hidden = Boolean(value.empty);

@@ -50,12 +50,17 @@ function fieldOf(field) {
   row.append(label, input, back, note, error);
   if (field.kind === 'text') row.append(suggestions(field, input));
   const value = () => (field.kind === 'switch' ? input.checked : input.value);
-  input.addEventListener('change', () => trigger('set', {index: field.name, value: value()}));
+  const kept = inputs[field.name] = {input, error, back, row, base: field.base, typed: false};
+  const set = value => {
+    kept.typed = false;
+    trigger('set', {index: field.name, value});
+  };
+  input.addEventListener('input', () => { kept.typed = true; });
+  input.addEventListener('change', () => set(value()));
   back.addEventListener('click', () => {
     input.focus();
-    trigger('set', {index: field.name, value: inputs[field.name].base});
+    set(kept.base);
   });
-  inputs[field.name] = {input, error, back, row, base: field.base};
   return row;
 }
 
@@ -84,10 +89,14 @@ function build(value) {
   partsBox.querySelector('div').replaceChildren(...value.parts.map(partOf));
 }
 
+// What is being typed, or was set after the question that this answers, stays as it is.
+const isNewer = (event, name) => untaken[event].some(([, index]) => index === name);
+
 function fill(value) {
   for (const field of value.fields) {
-    const {input, error, back, row} = inputs[field.name];
+    const {input, error, back, row, typed} = inputs[field.name];
     inputs[field.name].base = field.base;
+    if (typed || isNewer('set', field.name)) continue;
     if (field.kind === 'switch') input.checked = field.value;
     else input.value = field.optional && field.value === 'none' ? '' : field.value;
     error.textContent = field.error;
@@ -97,7 +106,11 @@ function fill(value) {
     const base = field.kind === 'switch' ? (field.base ? 'on' : 'off') : field.base;
     back.textContent = `back to ${base}`;
   }
-  for (const part of value.parts) partsBox.querySelector(`[name="${part.name}"]`).checked = part.out;
+  for (const part of value.parts) {
+    if (!isNewer('part', part.name)) {
+      partsBox.querySelector(`[name="${part.name}"]`).checked = part.out;
+    }
+  }
 }
 
 function draw() {
