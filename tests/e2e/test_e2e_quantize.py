@@ -66,6 +66,21 @@ def test_what_is_typed_while_the_page_answers_stays(visit):
     assert (alpha.input_value(), drop.input_value()) == ("3", "0.2")
 
 
+def test_a_field_that_was_typed_in_and_left_as_it_was_follows_the_page_again(visit):
+    page = visit("tab=quantize&method=eda-dm")
+    page.get_by_text("Options of the method, and parts to leave out").click()
+    drop = page.locator(".wb-form input[name=drop]")
+    before = drop.input_value()
+    drop.press("End")
+    for key in ("5", "Backspace", "Tab"):
+        page.keyboard.press(key)
+    assert drop.input_value() == before
+    page.get_by_label("Fast", exact=True).check()
+    page.wait_for_function(
+        "before => document.querySelector('.wb-form input[name=drop]').value !== before", arg=before
+    )
+
+
 def test_single_layers_are_kept_fine_and_the_model_is_looked_at_from_all_sides(visit):
     page = visit("tab=quantize&act_bits=4")
     page.get_by_text("Bits of single layers").click()

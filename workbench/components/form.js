@@ -56,6 +56,7 @@ function fieldOf(field) {
     trigger('set', {index: field.name, value});
   };
   input.addEventListener('input', () => { kept.typed = true; });
+  input.addEventListener('blur', () => { kept.typed = false; }); // also where nothing was changed
   input.addEventListener('change', () => set(value()));
   back.addEventListener('click', () => {
     input.focus();
