@@ -104,10 +104,19 @@ class _Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
-        leaves = any(isinstance(x, Remote) for x in tree_leaves((args, kwargs)))
-        if leaves and (name in WAITS or kwargs.get("device") == HOST):
+        if _waits(name, args, kwargs):
             self.waits[name] += 1
         return computed(func, args, kwargs)
+
+
+def _waits(name: str, args: Any, kwargs: Any) -> bool:
+    """Whether an operation needs values of the device on the host."""
+    remote = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Remote)]
+    if name == "copy_":
+        return bool(remote) and not isinstance(args[0], Remote)
+    if name in INDEXES and any(x.dtype == torch.bool for x in remote[1:]):
+        return True  # how many there are
+    return bool(remote) and (name in WAITS or kwargs.get("device") == HOST)
 
 
 class _Calls(TorchFunctionMode):

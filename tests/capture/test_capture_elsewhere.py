@@ -53,14 +53,18 @@ def test_waits_do_not_depend_on_how_many_layers_are_watched(models, family):
     assert waits["_to_copy"] == RUN["steps"]
 
 
+@families
 @pytest.mark.parametrize("plan", ["W8A8", "W4A8"])
-def test_nor_when_the_model_is_quantized(ddpm, ddpm_capture, plan):
-    def quantized(model):
-        return quantize(model, plan=plan, calibration=ddpm_capture, split=True).handle
+def test_nor_when_the_model_is_quantized(models, family, plan):
+    model = models(family)
+    calibration = capture(model, **RUN)
 
-    found, waits = watched(ddpm, quantized)
-    same(found, capture(quantized(ddpm), **RUN))
-    assert waits == watched(ddpm, quantized, layers="conv_in")[1]
+    def quantized(model):
+        return quantize(model, plan=plan, calibration=calibration, split=True).handle
+
+    found, waits = watched(model, quantized)
+    same(found, capture(quantized(model), **RUN))
+    assert waits == watched(model, quantized, layers="conv_in")[1]
 
 
 def test_all_values_are_waited_for_layer_by_layer(ddpm):
@@ -77,6 +81,15 @@ class TestTheDevice:
             assert bool(x.sum() > 0)
             assert x.tolist() == [1, 1, 1]
         assert device.waits == {"_local_scalar_dense": 1, "_to_copy": 1}
+
+    def test_counts_what_is_brought_to_the_host_or_looked_for(self):
+        with Device() as device:
+            x = torch.ones(3, device=CUDA)
+            torch.zeros(3).copy_(x)
+            assert device.waits == {"copy_": 1}
+            assert x[x > 0].shape == (3,)
+            x.copy_(torch.zeros(3))
+        assert device.waits == {"copy_": 1, "index": 1}
 
     def test_refuses_what_was_left_behind(self):
         with Device(), pytest.raises(RuntimeError, match="on the host and on the device"):
