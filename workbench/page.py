@@ -147,14 +147,14 @@ class Page:
         """
         with session.lock:
             try:
-                moved, wrong = _apply(change, session, told)
+                moved, failed = _apply(change, session, told)
                 if not moved:
-                    return sent({self.notice: wrong}) if wrong else {self.notice: gr.skip()}
+                    return sent({self.notice: failed}) if failed else {self.notice: gr.skip()}
                 painted = self.paint(session)
             except UserError as error:
-                return sent({self.notice: _error(error)})
+                return sent({self.notice: wrong(error)})
             said = session.drawn.pop("said", None)  # what the event before had to say
-            return sent({self.notice: wrong or said, **self._wanted(session, painted, outputs)})
+            return sent({self.notice: failed or said, **self._wanted(session, painted, outputs)})
 
     def _wanted(self, session: Session, painted: Updates, outputs: Sequence[Any]) -> Updates:
         wanted = {id(c) for c in (self.bar, *outputs)}
@@ -168,7 +168,7 @@ def _apply(
     change: Change, session: Session, told: Sequence[Sequence[Any]]
 ) -> tuple[bool, dict[str, str] | None]:
     """Whether anything was changed, and what was wrong last."""
-    moved, wrong = False, None
+    moved, failed = False, None
     for values in told:
         try:
             change(session, *values)
@@ -176,11 +176,12 @@ def _apply(
         except NothingToDo:
             continue
         except UserError as error:
-            wrong = _error(error)
-    return moved, wrong
+            failed = wrong(error)
+    return moved, failed
 
 
-def _error(error: UserError) -> dict[str, str]:
+def wrong(error: UserError) -> dict[str, str]:
+    """What the notice shows of a visitor's mistake."""
     return {"kind": "error", "text": str(error)}
 
 

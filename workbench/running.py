@@ -13,7 +13,7 @@ from analysis.errors import UserError
 from workbench.components import Part, progress
 from workbench.cost import Foretell, careful, cost_of, looking
 from workbench.jobs import Job, Work
-from workbench.page import Page, Updates, sent
+from workbench.page import Page, Updates, sent, wrong
 from workbench.session import Session
 
 ESTIMATING = "Estimating"
@@ -82,7 +82,7 @@ class Runner:
                     name = ESTIMATING if alone else self.name
                     job = page.jobs.submit(Job(session.key, name, work))
                 except UserError as error:
-                    yield sent({page.notice: {"kind": "error", "text": str(error)}})
+                    yield sent({page.notice: wrong(error)})
                     return
                 try:
                     async for update in self._follow(page, job, session, live):

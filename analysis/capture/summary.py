@@ -212,9 +212,7 @@ def _fetch(parts: Sequence[torch.Tensor]) -> list[Array]:
     """Tensors on the host, in one transfer if they are on a device."""
     if not parts or parts[0].is_cpu:
         return [part.numpy() for part in parts]
-    joined = (
-        torch.cat([part if part.ndim == 1 else part.reshape(-1) for part in parts]).cpu().numpy()
-    )
+    joined = torch.cat([part.flatten() for part in parts]).cpu().numpy()
     ends = np.cumsum([part.numel() for part in parts])
     split = np.split(joined, ends[:-1])
     return [flat.reshape(part.shape) for flat, part in zip(split, parts, strict=True)]

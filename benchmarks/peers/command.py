@@ -12,6 +12,14 @@ from analysis.atomic import write_whole
 from analysis.errors import UserError
 from benchmarks.peers.settings import Settings
 
+COUNTS = {
+    "steps": "steps to collect from",
+    "samples": "samples to collect from",
+    "rounds": "pairs of plain and collecting runs",
+    "quality_steps": "steps of the pictures",
+    "quality_samples": "number of pictures",
+}
+
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; what failed is in the document, and the exit status 0 all the same."""
@@ -28,36 +36,9 @@ def main(arguments: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
     add = parser.add_argument
-    add(
-        "--steps",
-        type=int,
-        default=Settings.steps,
-        help="steps to collect from (default: %(default)s)",
-    )
-    add(
-        "--samples",
-        type=int,
-        default=Settings.samples,
-        help="samples to collect from (default: %(default)s)",
-    )
-    add(
-        "--rounds",
-        type=int,
-        default=Settings.rounds,
-        help="pairs of plain and collecting runs (default: %(default)s)",
-    )
-    add(
-        "--quality-steps",
-        type=int,
-        default=Settings.quality_steps,
-        help="steps of the pictures (default: %(default)s)",
-    )
-    add(
-        "--quality-samples",
-        type=int,
-        default=Settings.quality_samples,
-        help="number of pictures (default: %(default)s)",
-    )
+    for name, meaning in COUNTS.items():
+        flag, default = f"--{name.replace('_', '-')}", getattr(Settings, name)
+        add(flag, type=int, default=default, help=f"{meaning} (default: {default})")
     add("--minutes", type=float, default=20, help="limit of each job (default: 20)")
     add("--runs", type=Path, default=Path("runs/peers"), help="outcomes and environments")
     add("--out", type=Path, default=Path("docs/benchmarks.md"), help="the document")
@@ -97,9 +78,7 @@ def _run(chosen: argparse.Namespace) -> None:
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:
-    settings = Settings(
-        chosen.steps, chosen.samples, chosen.rounds, chosen.quality_steps, chosen.quality_samples
-    )
+    settings = Settings(**{name: getattr(chosen, name) for name in COUNTS})
     if min(vars(settings).values()) < 1:
         raise UserError("Steps, samples and rounds must be 1 or more.")
     if settings.quality_samples % settings.samples:

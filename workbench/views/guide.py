@@ -25,8 +25,8 @@ class Guide:
     def wire(self, page: Page) -> None:
         """Connect the panel."""
 
-        def handle(request: gr.Request, told: Told) -> Updates:
-            wanted, _ = told[-1]
+        def handle(request: gr.Request, asked: Told) -> Updates:
+            wanted, _ = asked[-1]
             with page.session_of(request) as session:
                 step = go(session, wanted if isinstance(wanted, dict) else {})
                 painted = page.paint(session, whole=True)

@@ -17,7 +17,7 @@ from workbench.figures.sensitivity import sensitivity
 from workbench.foretelling import sweep_cost
 from workbench.heavy import load_heavy
 from workbench.jobs import Work
-from workbench.page import Page, Told, Updates, hear, sent, setting
+from workbench.page import Page, Told, Updates, hear, sent, setting, wrong
 from workbench.recipe import overrides_of
 from workbench.running import Runner
 from workbench.selection import PRESETS, SWEEP_PLANS
@@ -153,7 +153,7 @@ class Sweep:
                     said = {"kind": "info", "text": load_row(session, row)}
                     painted = page.paint(session)
                 except UserError as error:
-                    return sent({page.notice: {"kind": "error", "text": str(error)}})
+                    return sent({page.notice: wrong(error)})
                 session.drawn["said"] = said  # the tab that opens clears what was said before
             return sent({**painted, page.notice: said, page.tabs: gr.Tabs(selected="quantize")})
 
